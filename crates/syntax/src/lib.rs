@@ -1,1 +1,18 @@
-//! Stub.
+//! Text to rulesets and back.
+//!
+//! * [`ipchains`] is the command: arguments in, edits and output text out,
+//! * [`script`] reads files of such commands, and `ipchains-save` text,
+//! * [`listing`], [`save`] and [`proc_files`] print rulesets in the three
+//!   formats of their time,
+//! * [`names`] holds the tables of services, protocols and ICMP types.
+//!
+//! Nothing here does I/O: even host names are looked up only through a
+//! [`Resolver`](names::Resolver) that the caller brings. Section numbers
+//! ("§8") are those of the semantics reference in `docs/semantics.md`.
+
+pub mod ipchains;
+pub mod listing;
+pub mod names;
+pub mod proc_files;
+pub mod save;
+pub mod script;

@@ -1,0 +1,95 @@
+//! What every matcher answers, and how it says which rules took part.
+
+use alloc::vec::Vec;
+
+use crate::packet::PacketKey;
+use crate::ruleset::{Ruleset, Verdict};
+use crate::traversal::Step;
+
+/// Decides what a chain does with a packet.
+///
+/// Two matchers are equal when they give the same verdict and the same trace
+/// for every key.
+pub trait Matcher {
+    /// The rules that this matcher was made from; places in a [`Trace`] refer
+    /// to them.
+    fn ruleset(&self) -> &Ruleset;
+
+    /// Walks a built-in chain with a packet (§5). Fills `trace`, whatever was
+    /// in it; allocates nothing once the trace has grown.
+    fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict;
+}
+
+/// The rules that matched, in order, and how the walk ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    matched: Vec<Place>,
+    ending: Ending,
+}
+
+/// A rule's place in a ruleset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Number of the chain in kernel order, from 0.
+    pub chain: u32,
+    /// Number of the rule in its chain, from 0: one less than the rule number
+    /// in logs and commands.
+    pub rule: u32,
+}
+
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The last rule that matched gave the verdict.
+    Rule,
+    /// The built-in chain ran out, or a rule in it said RETURN.
+    Policy,
+    /// The last rule that matched jumps to a chain that is being walked
+    /// already; the packet is denied.
+    Loop,
+}
+
+impl Trace {
+    /// An empty trace, to be filled again and again.
+    pub fn new() -> Self {
+        Self {
+            matched: Vec::new(),
+            ending: Ending::Policy,
+        }
+    }
+
+    /// The rules that matched, in order.
+    pub fn matched(&self) -> &[Place] {
+        &self.matched
+    }
+
+    /// How the walk ended.
+    pub fn ending(&self) -> Ending {
+        self.ending
+    }
+
+    /// For matchers: starts over.
+    pub fn clear(&mut self) {
+        self.matched.clear();
+        self.ending = Ending::Policy;
+    }
+
+    /// For matchers: notes that a rule matched.
+    pub fn push(&mut self, chain: usize, rule: usize) {
+        self.matched.push(Place {
+            chain: chain as u32,
+            rule: rule as u32,
+        });
+    }
+
+    /// For matchers: notes the end of the walk.
+    pub fn end(&mut self, ending: Ending) {
+        self.ending = ending;
+    }
+}
+
+impl Default for Trace {
+    fn default() -> Self {
+        Self::new()
+    }
+}

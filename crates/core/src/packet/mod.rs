@@ -1,0 +1,8 @@
+//! Packets as the kernel's IP layer hands them to the filter, and the key
+//! that rules see of them.
+
+mod ipv4;
+mod key;
+
+pub use ipv4::{Damage, IpOptions, Ipv4Packet, Unusable, header_checksum};
+pub use key::{Missing, PacketKey, Suspect, protocol};

@@ -1,0 +1,154 @@
+//! The reference matcher: the kernel's walk through the rules, written to be
+//! read (§5). Every faster matcher is held to it.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::matcher::{Ending, Matcher, Trace};
+use crate::names::{ChainName, InterfaceName};
+use crate::packet::{Missing, PacketKey, protocol};
+use crate::ruleset::{Field, Rule, Ruleset, Target, Verdict};
+use crate::traversal::Step;
+
+/// Tries rule after rule, as the kernel did.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    ruleset: Arc<Ruleset>,
+    positions: BTreeMap<ChainName, usize>,
+}
+
+/// Where a walk that may start in any chain comes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// A rule or a policy decided.
+    Verdict(Verdict),
+    /// The walk came back to a chain that it was in.
+    Loop,
+    /// A user chain ran out with no caller to return to.
+    PassedThrough,
+}
+
+impl Reference {
+    /// Prepares a ruleset for matching.
+    pub fn new(ruleset: Arc<Ruleset>) -> Self {
+        let positions = ruleset
+            .chains()
+            .iter()
+            .enumerate()
+            .map(|(position, chain)| (*chain.name(), position))
+            .collect();
+        Self { ruleset, positions }
+    }
+
+    /// Walks from the start of any chain, as `-C` does (§11).
+    ///
+    /// # Panics
+    ///
+    /// If the ruleset has no chain number `chain`.
+    pub fn walk_from(
+        &self,
+        chain: usize,
+        interface: &InterfaceName,
+        key: &PacketKey,
+        trace: &mut Trace,
+    ) -> Outcome {
+        self.walk(chain, trace, |rule| rule.conditions.hold(key, interface))
+    }
+
+    /// Whether the outcome, or a log line on the way, would need one of the
+    /// `missing` fields of a packet that the capture cut short.
+    pub fn needs(&self, missing: Missing, step: &Step, key: &PacketKey) -> bool {
+        let fields: &[Field] = match missing {
+            Missing::Nothing => return false,
+            Missing::Flags => &[Field::Syn],
+            Missing::PortsAndFlags => &[Field::Syn, Field::SourcePort, Field::DestinationPort],
+        };
+        let logs_them = missing == Missing::PortsAndFlags || key.protocol == protocol::TCP;
+        let mut needed = false;
+        self.walk(step.chain.position(), &mut Trace::new(), |rule| {
+            let conditions = &rule.conditions;
+            let rest_holds = Field::ALL
+                .iter()
+                .filter(|field| !fields.contains(field))
+                .all(|field| conditions.holds(*field, key, &step.interface));
+            let own_port = rule.target == Some(Target::Redirect(0));
+            needed |= rest_holds
+                && (fields.iter().any(|field| conditions.tests(*field))
+                    || (rule.log && logs_them)
+                    || (own_port && missing == Missing::PortsAndFlags));
+            rest_holds
+        });
+        needed
+    }
+
+    fn walk(
+        &self,
+        start: usize,
+        trace: &mut Trace,
+        mut matches: impl FnMut(&Rule) -> bool,
+    ) -> Outcome {
+        let chains = self.ruleset.chains();
+        // The chains being walked, outermost first, each with its next rule.
+        let mut path: Vec<(usize, usize)> = Vec::new();
+        let (mut chain, mut next) = (start, 0);
+        trace.clear();
+        loop {
+            let found = chains[chain]
+                .rules()
+                .iter()
+                .enumerate()
+                .skip(next)
+                .find(|(_, rule)| matches(rule));
+            let target = match found {
+                None => Some(Target::Return),
+                Some((number, rule)) => {
+                    trace.push(chain, number);
+                    next = number + 1;
+                    rule.target
+                }
+            };
+            match target {
+                None => {}
+                Some(Target::Return) => {
+                    if let Some(caller) = path.pop() {
+                        (chain, next) = caller;
+                    } else {
+                        trace.end(Ending::Policy);
+                        return match chains[chain].policy() {
+                            Some(policy) => Outcome::Verdict(policy.into()),
+                            None => Outcome::PassedThrough,
+                        };
+                    }
+                }
+                Some(Target::Chain(name)) => {
+                    path.push((chain, next));
+                    let callee = self.positions[&name];
+                    if path.iter().any(|(chain, _)| *chain == callee) {
+                        trace.end(Ending::Loop);
+                        return Outcome::Loop;
+                    }
+                    (chain, next) = (callee, 0);
+                }
+                Some(target) => {
+                    trace.end(Ending::Rule);
+                    // Every target but RETURN and a jump is a verdict.
+                    return Outcome::Verdict(target.verdict().unwrap_or(Verdict::Deny));
+                }
+            }
+        }
+    }
+}
+
+impl Matcher for Reference {
+    fn ruleset(&self) -> &Ruleset {
+        &self.ruleset
+    }
+
+    fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict {
+        match self.walk_from(step.chain.position(), &step.interface, key, trace) {
+            Outcome::Verdict(verdict) => verdict,
+            Outcome::Loop | Outcome::PassedThrough => Verdict::Deny,
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Which built-in chains a packet meets (§2).
+
+use alloc::vec::Vec;
+
+use crate::names::InterfaceName;
+use crate::ruleset::{BuiltIn, Network, Verdict};
+
+/// One chain that a packet is given to, with the interface that its rules
+/// see: the receiving one in `input`, the outgoing one in `forward` and
+/// `output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// The chain.
+    pub chain: BuiltIn,
+    /// The interface.
+    pub interface: InterfaceName,
+}
+
+impl Step {
+    /// Whether a packet goes on after this chain said `verdict`.
+    ///
+    /// MASQ in `forward` does not: masquerading makes another packet of it.
+    pub fn lets_through(&self, verdict: Verdict) -> bool {
+        match self.chain {
+            BuiltIn::Input => matches!(verdict, Verdict::Accept | Verdict::Masq),
+            BuiltIn::Forward => verdict == Verdict::Accept,
+            BuiltIn::Output => !matches!(verdict, Verdict::Deny | Verdict::Reject),
+        }
+    }
+}
+
+/// Where a packet comes from and goes to, seen from this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// From elsewhere to this machine: `input`.
+    ToHere,
+    /// From this machine to elsewhere: `output`.
+    FromHere,
+    /// From elsewhere to elsewhere: `input`, `forward`, `output`.
+    Through,
+    /// From this machine to itself: `output`, then `input`.
+    Within,
+}
+
+impl Route {
+    /// The chains on the way, in order.
+    pub fn chains(self) -> &'static [BuiltIn] {
+        match self {
+            Self::ToHere => &[BuiltIn::Input],
+            Self::FromHere => &[BuiltIn::Output],
+            Self::Through => &[BuiltIn::Input, BuiltIn::Forward, BuiltIn::Output],
+            Self::Within => &[BuiltIn::Output, BuiltIn::Input],
+        }
+    }
+}
+
+/// The addresses that are this machine's own.
+#[derive(Clone, Debug, Default)]
+pub struct LocalAddresses {
+    networks: Vec<Network>,
+}
+
+impl LocalAddresses {
+    /// Every address in one of these networks is this machine's own.
+    pub fn new(networks: Vec<Network>) -> Self {
+        Self { networks }
+    }
+
+    /// The route of a packet. Broadcast and multicast from elsewhere is for
+    /// this machine and is not forwarded.
+    pub fn route(&self, source: u32, destination: u32) -> Route {
+        let from_here = self.contains(source);
+        let to_here = self.contains(destination);
+        match (from_here, to_here) {
+            (true, true) => Route::Within,
+            (true, false) => Route::FromHere,
+            (false, true) => Route::ToHere,
+            (false, false) if is_group(destination) => Route::ToHere,
+            (false, false) => Route::Through,
+        }
+    }
+
+    fn contains(&self, address: u32) -> bool {
+        self.networks.iter().any(|it| it.contains(address))
+    }
+}
+
+/// Whether an address is multicast (224.0.0.0/4) or the limited broadcast.
+pub fn is_group(address: u32) -> bool {
+    Network::with_prefix(0xe000_0000, 4).contains(address) || address == u32::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_tell_the_route() {
+        let local = LocalAddresses::new([Network::with_prefix(0x0a00_0001, 32)].to_vec());
+        for (source, destination, route) in [
+            (0x0b00_0001, 0x0a00_0001, Route::ToHere),
+            (0x0a00_0001, 0x0b00_0001, Route::FromHere),
+            (0x0b00_0001, 0x0b00_0002, Route::Through),
+            (0x0a00_0001, 0x0a00_0001, Route::Within),
+            (0x0b00_0001, 0xffff_ffff, Route::ToHere),
+            (0x0b00_0001, 0xe000_0005, Route::ToHere),
+            (0x0a00_0001, 0xe000_0005, Route::FromHere),
+        ] {
+            assert_eq!(local.route(source, destination), route);
+        }
+    }
+}

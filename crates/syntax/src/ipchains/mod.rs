@@ -1,0 +1,20 @@
+//! The `ipchains` command: arguments to a [`Command`], a command to an edit of
+//! a ruleset and the text that ipchains 1.3.9 would have printed.
+
+mod check;
+mod command;
+mod error;
+mod getopt;
+mod options;
+mod parse;
+mod run;
+mod values;
+
+pub use command::{
+    Action, Command, ListOptions, Listed, MasqTimeouts, NamedTarget, NewRule, Probe, RuleSpec,
+    TosWarning,
+};
+pub use error::{UsageError, UsageErrorKind};
+pub use options::{OPTIONS, Opt, OptionSpec, Takes};
+pub use parse::parse;
+pub use run::{KernelError, Output, RunError, run};

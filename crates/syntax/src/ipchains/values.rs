@@ -1,0 +1,331 @@
+//! Words to values: numbers, addresses, ports, targets, marks.
+
+use std::net::Ipv4Addr;
+
+use portcullis_core::names::{ChainName, InterfaceName};
+use portcullis_core::packet::protocol;
+use portcullis_core::ruleset::{InterfacePattern, Mark, Network, Policy, PortRange, TosChange};
+
+use super::error::UsageErrorKind;
+use crate::names::{Names, Transport, icmp_name, protocol_number};
+
+/// A decimal number as `strtol` reads it, within bounds.
+pub(super) fn number(word: &str, least: u32, most: u32) -> Option<u32> {
+    let number: i64 = word.trim_ascii_start().parse().ok()?;
+    let number = u32::try_from(number).ok()?;
+    (least..=most).contains(&number).then_some(number)
+}
+
+pub(super) fn rule_number(word: &str) -> Result<usize, UsageErrorKind> {
+    number(word, 1, i32::MAX as u32)
+        .map(|number| number as usize)
+        .ok_or_else(|| UsageErrorKind::RuleNumber(word.to_owned()))
+}
+
+pub(super) fn chain_name(word: &str) -> Result<ChainName, UsageErrorKind> {
+    ChainName::new(word).ok_or_else(|| UsageErrorKind::ChainNameTooLong(word.to_owned()))
+}
+
+pub(super) fn target_name(word: &str) -> Result<ChainName, UsageErrorKind> {
+    if word.is_empty() {
+        return Err(UsageErrorKind::TargetTooShort);
+    }
+    let name =
+        ChainName::new(word).ok_or_else(|| UsageErrorKind::TargetTooLong(word.to_owned()))?;
+    if word.contains(|letter: char| letter.is_ascii_whitespace() || letter == '\u{b}') {
+        return Err(UsageErrorKind::TargetWithBlank(word.to_owned()));
+    }
+    Ok(name)
+}
+
+pub(super) fn policy(word: &str) -> Result<Policy, UsageErrorKind> {
+    Policy::from_name(word).ok_or_else(|| UsageErrorKind::PolicyName(word.to_owned()))
+}
+
+/// A protocol by number or by name in any case.
+pub(super) fn protocol(word: &str) -> Result<u16, UsageErrorKind> {
+    let word = word.to_ascii_lowercase();
+    number(&word, 0, 0xffff)
+        .map(|number| number as u16)
+        .or_else(|| protocol_number(&word))
+        .ok_or(UsageErrorKind::Protocol(word))
+}
+
+pub(super) fn interface(word: &str) -> Result<InterfacePattern, UsageErrorKind> {
+    if word.len() > 16 {
+        return Err(UsageErrorKind::Interface(word.to_owned()));
+    }
+    let fits = |name: &str| InterfaceName::new(name).unwrap_or(InterfaceName::EMPTY);
+    Ok(match word.strip_suffix('+') {
+        Some(prefix) => InterfacePattern::Prefix(fits(prefix)),
+        None if word.is_empty() => InterfacePattern::ANY,
+        None => InterfacePattern::Exact(fits(word)),
+    })
+}
+
+/// `-t`: which bits to keep and which to flip, in hexadecimal.
+pub(super) fn tos(and: &str, xor: &str) -> Result<TosChange, UsageErrorKind> {
+    let change = TosChange {
+        and: hex_byte(and)?,
+        xor: hex_byte(xor)?,
+    };
+    let altered = !change.and;
+    if (altered | change.xor) & 0x01 != 0 {
+        return Err(UsageErrorKind::TosBitZero);
+    }
+    if (altered & change.xor & 0x0e).count_ones() > 1 {
+        return Err(UsageErrorKind::TosSeveralBits);
+    }
+    Ok(change)
+}
+
+fn hex_byte(word: &str) -> Result<u8, UsageErrorKind> {
+    let error = || UsageErrorKind::HexByte(word.to_owned());
+    let digits = word
+        .strip_prefix("0x")
+        .or_else(|| word.strip_prefix("0X"))
+        .unwrap_or(word);
+    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let value = u32::from_str_radix(digits, 16).map_err(|_| error())?;
+    if !plain {
+        return Err(error());
+    }
+    u8::try_from(value).map_err(|_| error())
+}
+
+/// `-m`: a number as `strtoul` reads it with base 0; a sign makes it relative.
+pub(super) fn mark(word: &str) -> Result<Mark, UsageErrorKind> {
+    let error = || UsageErrorKind::Mark(word.to_owned());
+    let (negative, relative, digits) = match word.as_bytes().first() {
+        Some(b'+') => (false, true, &word[1..]),
+        Some(b'-') => (true, true, &word[1..]),
+        _ => (false, false, word),
+    };
+    let (radix, digits) = match digits.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
+        [b'0', _, ..] => (8, &digits[1..]),
+        _ => (10, digits),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(error());
+    }
+    let value = u32::from_str_radix(digits, radix).map_err(|_| error())?;
+    Ok(match (relative, negative) {
+        (false, _) => Mark::Set(value),
+        (true, false) => Mark::Add(value),
+        (true, true) => Mark::Add(value.wrapping_neg()),
+    })
+}
+
+pub(super) fn output_size(word: &str) -> Result<u16, UsageErrorKind> {
+    number(word, 0, 0xffff)
+        .map(|size| size as u16)
+        .ok_or_else(|| UsageErrorKind::OutputSize(word.to_owned()))
+}
+
+pub(super) fn timeout(word: &str) -> Result<u32, UsageErrorKind> {
+    number(word, 0, i32::MAX as u32).ok_or_else(|| UsageErrorKind::Timeout(word.to_owned()))
+}
+
+/// The networks that `ADDRESS[/MASK]` stands for; several if the address is a
+/// host with several addresses.
+pub(super) fn networks(word: &str, names: &Names) -> Result<Vec<Network>, UsageErrorKind> {
+    let (address, mask) = match word.split_once('/') {
+        Some((address, mask)) => (address, parse_mask(mask)?),
+        None => (word, u32::MAX),
+    };
+    if mask == 0 {
+        // What stands before /0 is not even looked at.
+        return Ok(vec![Network::ANY]);
+    }
+    let mut networks: Vec<Network> = Vec::new();
+    for address in addresses(address, names)? {
+        let network = Network::new(address, mask);
+        if !networks.contains(&network) {
+            networks.push(network);
+        }
+    }
+    Ok(networks)
+}
+
+fn addresses(word: &str, names: &Names) -> Result<Vec<u32>, UsageErrorKind> {
+    if let Some(address) = dotted_quad(word).or_else(|| short_address(word)) {
+        return Ok(vec![address]);
+    }
+    let found = names.host(word);
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let numeric = word
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    Err(if numeric || names.looks_up_hosts() {
+        UsageErrorKind::Host(word.to_owned())
+    } else {
+        UsageErrorKind::HostNotLookedUp(word.to_owned())
+    })
+}
+
+fn parse_mask(word: &str) -> Result<u32, UsageErrorKind> {
+    if let Some(mask) = dotted_quad(word) {
+        return Ok(mask);
+    }
+    number(word, 0, 32)
+        .map(|length| Network::with_prefix(u32::MAX, length as u8).mask())
+        .ok_or_else(|| UsageErrorKind::Mask(word.to_owned()))
+}
+
+/// Four decimal numbers, leading zeros allowed.
+fn dotted_quad(word: &str) -> Option<u32> {
+    let mut parts = word.split('.').map(|part| number(part, 0, 255));
+    let octets = [
+        parts.next()??,
+        parts.next()??,
+        parts.next()??,
+        parts.next()??,
+    ];
+    if parts.next().is_some() {
+        return None;
+    }
+    Some(u32::from(Ipv4Addr::from(octets.map(|octet| octet as u8))))
+}
+
+/// The C library's other numeric forms: fewer than four parts, of which the
+/// last fills the rest; octal and hexadecimal.
+fn short_address(word: &str) -> Option<u32> {
+    let parts: Vec<&str> = word.split('.').collect();
+    let (last, leading) = parts.split_last()?;
+    if leading.len() > 3 {
+        return None;
+    }
+    let mut address: u32 = 0;
+    for part in leading {
+        address = address << 8 | c_number(part).filter(|octet| *octet <= 0xff)?;
+    }
+    let rest = 32 - 8 * leading.len() as u32;
+    let last = c_number(last)?;
+    if rest == 32 {
+        return Some(last);
+    }
+    (last >> rest == 0).then_some(address << rest | last)
+}
+
+fn c_number(word: &str) -> Option<u32> {
+    let (radix, digits) = match word.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (16, &word[2..]),
+        [b'0', _, ..] => (8, &word[1..]),
+        _ => (10, word),
+    };
+    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    u32::from_str_radix(digits, radix).ok()
+}
+
+/// `PORT`, `FIRST:LAST`, `FIRST:`, `:LAST` or `:`, by number or service.
+pub(super) fn ports(word: &str, protocol: u16, names: &Names) -> Result<PortRange, UsageErrorKind> {
+    let one = |word: &str| port(word, protocol, names);
+    let Some((first, last)) = word.split_once(':') else {
+        return one(word).map(PortRange::single);
+    };
+    Ok(PortRange {
+        first: if first.is_empty() { 0 } else { one(first)? },
+        last: if last.is_empty() { 0xffff } else { one(last)? },
+    })
+}
+
+/// One port, by number or service.
+pub(super) fn port(word: &str, protocol: u16, names: &Names) -> Result<u16, UsageErrorKind> {
+    if let Some(port) = number(word, 0, 0xffff) {
+        return Ok(port as u16);
+    }
+    let transport = match u8::try_from(protocol) {
+        Ok(protocol::TCP) => Some(Transport::Tcp),
+        Ok(protocol::UDP) => Some(Transport::Udp),
+        Ok(protocol::ICMP) => return Err(UsageErrorKind::IcmpType(word.to_owned())),
+        _ => None,
+    };
+    transport
+        .and_then(|transport| names.service(word, transport))
+        .ok_or_else(|| UsageErrorKind::Port(word.to_owned()))
+}
+
+/// What stands where the source port of an ICMP rule would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IcmpKind {
+    /// Numbers of types; codes are said elsewhere.
+    Types(PortRange),
+    /// A name for a type and its codes.
+    Named(PortRange, PortRange),
+}
+
+pub(super) fn icmp_kind(word: &str, names: &Names) -> Result<IcmpKind, UsageErrorKind> {
+    match ports(word, u16::from(protocol::ICMP), names) {
+        Ok(types) => Ok(IcmpKind::Types(types)),
+        Err(_) => match icmp_name(word) {
+            Ok(Some(found)) => Ok(IcmpKind::Named(PortRange::single(found.kind), found.codes)),
+            Ok(None) => Err(UsageErrorKind::IcmpType(word.to_owned())),
+            Err(ambiguous) => Err(UsageErrorKind::AmbiguousIcmp {
+                written: word.to_owned(),
+                first: ambiguous.first,
+                second: ambiguous.second,
+            }),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(word: &str) -> Result<(u32, u32), UsageErrorKind> {
+        let networks = networks(word, &Names::new())?;
+        Ok((networks[0].address(), networks[0].mask()))
+    }
+
+    #[test]
+    fn addresses_in_all_their_forms() {
+        for (word, address, mask) in [
+            ("1.2.3.4", 0x0102_0304, u32::MAX),
+            ("10.1.2.3/8", 0x0a00_0000, 0xff00_0000),
+            ("1.2.3.4/255.0.255.0", 0x0100_0300, 0xff00_ff00),
+            ("any/0", 0, 0),
+            ("0", 0, u32::MAX),
+            ("1.2.3", 0x0102_0003, u32::MAX),
+            ("010.0.0.1", 0x0a00_0001, u32::MAX),
+            ("0x7f000001", 0x7f00_0001, u32::MAX),
+        ] {
+            assert_eq!(network(word), Ok((address, mask)), "{word}");
+        }
+        for word in ["1.2.3.256", "1.2.3.4.5", ""] {
+            assert_eq!(network(word), Err(UsageErrorKind::Host(word.to_owned())));
+        }
+        for (word, mask) in [
+            ("1.2.3.4/33", "33"),
+            ("1.2.3.4/", ""),
+            ("1.2.3.4/1.2", "1.2"),
+        ] {
+            assert_eq!(network(word), Err(UsageErrorKind::Mask(mask.to_owned())));
+        }
+    }
+
+    #[test]
+    fn marks_follow_strtoul() {
+        assert_eq!(mark("010"), Ok(Mark::Set(8)));
+        assert_eq!(mark("0x10"), Ok(Mark::Set(16)));
+        assert_eq!(mark("-1"), Ok(Mark::Add(u32::MAX)));
+        assert_eq!(mark("+0"), Ok(Mark::Add(0)));
+        for word in ["x", "0x100000000", "", "1x", "08"] {
+            assert!(mark(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn ranges_may_be_open_or_empty() {
+        let range = |word| ports(word, 6, &Names::new()).map(|it| (it.first, it.last));
+        assert_eq!(range(":"), Ok((0, 65535)));
+        assert_eq!(range("80:70"), Ok((80, 70)));
+        assert_eq!(range("www:https"), Ok((80, 443)));
+        assert_eq!(range("65536"), Err(UsageErrorKind::Port("65536".into())));
+    }
+}
