@@ -91,12 +91,19 @@ impl PacketState {
         }
     }
 
-    /// Takes one off the time to live, as forwarding does.
-    fn decrement_ttl(&mut self) {
-        self.ttl -= 1;
-        // The high byte of its 16-bit word falls by one, so the checksum rises.
-        let (sum, carry) = self.checksum.overflowing_add(0x0100);
-        self.checksum = sum + u16::from(carry);
+    /// The same state with a lower time to live and the checksum updated for
+    /// it, as forwarding does (RFC 1624).
+    #[must_use]
+    pub fn with_ttl(self, ttl: u8) -> Self {
+        // The TTL is the high byte of its 16-bit word: as it falls, the
+        // checksum rises.
+        let fall = u16::from(self.ttl.wrapping_sub(ttl)) << 8;
+        let (sum, carry) = self.checksum.overflowing_add(fall);
+        Self {
+            ttl,
+            checksum: sum + u16::from(carry),
+            ..self
+        }
     }
 
     /// The right checksum for the header with this TOS and TTL.
@@ -146,7 +153,7 @@ impl<M: Matcher> Judge<M> {
                     if state.ttl <= 1 {
                         return Some(End::TtlExceeded);
                     }
-                    state.decrement_ttl();
+                    state = state.with_ttl(state.ttl - 1);
                 }
             }
             let ruling = self.judge(step, packet, key, state, effects);

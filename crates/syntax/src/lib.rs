@@ -4,6 +4,7 @@
 //! * [`script`] reads files of such commands, and `ipchains-save` text,
 //! * [`listing`], [`save`] and [`proc_files`] print rulesets in the three
 //!   formats of their time,
+//! * [`steps`] reads which chains the packets of a capture meet,
 //! * [`names`] holds the tables of services, protocols and ICMP types.
 //!
 //! Nothing here does I/O: even host names are looked up only through a
@@ -16,3 +17,4 @@ pub mod names;
 pub mod proc_files;
 pub mod save;
 pub mod script;
+pub mod steps;

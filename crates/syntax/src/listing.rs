@@ -56,7 +56,7 @@ pub fn write_rule_line(out: &mut String, rule: &Rule, target: Option<&NamedTarge
     let interface = interface_text(&conditions.interface.value, true);
     line(
         out,
-        format_args!(" {}via {interface} ", bang(&conditions.interface, " ")),
+        format_args!("{}via {interface} ", bang(&conditions.interface, " ")),
     );
     match rule.mark {
         Mark::NONE => {}

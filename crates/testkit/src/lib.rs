@@ -1,1 +1,5 @@
-//! Stub.
+//! What the tests, benchmarks and fuzz targets of portcullis share: golden
+//! cases and how to run them, and generators of rules and packets.
+
+pub mod golden;
+pub mod pcap;

@@ -3,6 +3,7 @@
 use Takes::{Argument, Nothing, OptionalArgument};
 
 /// An option, whatever its spelling.
+#[allow(missing_docs, reason = "each is its row in `OPTIONS`")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Opt {
     Append,

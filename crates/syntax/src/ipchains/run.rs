@@ -46,6 +46,8 @@ pub struct KernelError {
     pub chain: ChainName,
     /// The target that the command named.
     pub target: Option<ChainName>,
+    /// The rule number that the command named.
+    pub number: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +121,10 @@ impl Command {
             Action::DeleteNumber(chain, number) => ruleset
                 .delete(chain, *number)
                 .map(|_| ())
-                .map_err(|error| KernelError::about(error, chain)),
+                .map_err(|error| KernelError {
+                    number: Some(*number),
+                    ..KernelError::about(error, chain)
+                }),
             Action::Check(chain, probes) => self.check(chain, probes, ruleset, output),
             Action::List(listed) => {
                 listing::write(&mut output.stdout, ruleset, listed, names)
@@ -214,6 +219,10 @@ impl Command {
             },
             chain: spec.chain,
             target: new.target.map(|target| target.name),
+            number: match self.action {
+                Action::Insert(_, number) | Action::Replace(_, number) => Some(number),
+                _ => None,
+            },
         }
     }
 
@@ -308,6 +317,7 @@ impl KernelError {
             operation: Operation::Other,
             chain: *chain,
             target: None,
+            number: None,
         }
     }
 }
@@ -319,14 +329,13 @@ impl fmt::Display for KernelError {
             // of the two names was unknown.
             (EditError::NoSuchChain | EditError::NoSuchTarget, Operation::AddRule) => {
                 f.write_str("No target by that name")?;
-                let doubt = match self.target.as_ref().map(ChainName::as_str) {
+                match self.target.as_ref().map(ChainName::as_str) {
                     Some("MASQ") => " (Maybe this kernel doesn't support masquerading?)",
                     Some("REDIRECT") => {
                         " (Maybe this kernel doesn't support transparent proxying?)"
                     }
                     _ => "",
-                };
-                doubt
+                }
             }
             (EditError::NoSuchChain | EditError::NoSuchTarget | EditError::NoSuchRule, _) => {
                 "No chain by that name"

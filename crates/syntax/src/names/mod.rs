@@ -61,6 +61,11 @@ impl Names {
         self.services.port(name, transport)
     }
 
+    /// The names of all services of a protocol, in no order.
+    pub fn service_names(&self, transport: Transport) -> impl Iterator<Item = &str> {
+        self.services.names(transport)
+    }
+
     /// All addresses of a host; empty if it is unknown or not to be looked up.
     pub fn host(&self, name: &str) -> Vec<u32> {
         self.resolver

@@ -17,6 +17,11 @@ impl ServiceTable {
         self.ports.get(&(name.to_owned(), transport)).copied()
     }
 
+    pub(super) fn names(&self, transport: Transport) -> impl Iterator<Item = &str> {
+        let of_protocol = self.ports.keys().filter(move |(_, it)| *it == transport);
+        of_protocol.map(|(name, _)| name.as_str())
+    }
+
     /// Adds `NAME PORT/PROTOCOL ALIAS...` lines.
     pub(super) fn add(&mut self, text: &str) {
         for line in text.lines() {

@@ -1,1 +1,274 @@
-//! Stub.
+//! Files of rules: scripts of `ipchains` commands as people wrote them, and
+//! `ipchains-save` text, also mixed.
+//!
+//! The commands run in order on a ruleset that starts as after boot. A command
+//! that fails changes nothing and is noted as a [`Mistake`]; the rest runs, so
+//! that one reading finds all mistakes. Whether a ruleset with mistakes may be
+//! used is the caller's decision.
+
+mod hints;
+mod words;
+
+use std::ops::Range;
+
+use portcullis_core::names::ChainName;
+use portcullis_core::ruleset::{BuiltIn, EditError, Policy, Ruleset};
+
+use crate::ipchains::{self, Output, RunError};
+use crate::names::Names;
+
+pub use words::{Lines, ShellError, Variables, Word};
+
+/// What a file of rules says.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The rules after all commands that succeeded.
+    pub ruleset: Ruleset,
+    /// What failed, in the order of the file.
+    pub mistakes: Vec<Mistake>,
+    /// What commands printed, among it remarks about TOS values.
+    pub printed: Vec<Printed>,
+    /// How many commands there were.
+    pub commands: usize,
+}
+
+/// A command that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// What is wrong.
+    pub message: String,
+    /// The bytes of the file that are wrong, within one line.
+    pub span: Range<usize>,
+    /// What to write instead.
+    pub hint: Option<String>,
+    /// The command as it stands in the file.
+    pub command: String,
+    /// What ipchains would have said on standard error.
+    pub report: String,
+}
+
+/// Something that a command wrote to standard output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// The bytes of the file that hold the command.
+    pub span: Range<usize>,
+    /// The text, with line ends.
+    pub text: String,
+}
+
+/// Reads a file of rules.
+pub fn read(source: &str, names: &Names) -> Script {
+    let mut script = Script {
+        ruleset: Ruleset::new(),
+        mistakes: Vec::new(),
+        printed: Vec::new(),
+        commands: 0,
+    };
+    let mut variables = Variables::default();
+    for line in Lines::new(source) {
+        match variables.expand(line) {
+            Ok(words) if words.is_empty() => {}
+            Ok(words) => {
+                script.commands += 1;
+                script.run(source, &words, names);
+            }
+            Err(error) => {
+                script.commands += 1;
+                script.mistakes.push(Mistake {
+                    report: format!("{}\n", error.message),
+                    command: source[line_of(source, error.span.start)].to_owned(),
+                    message: error.message,
+                    span: error.span,
+                    hint: Some(error.hint.to_owned()),
+                });
+            }
+        }
+    }
+    script
+}
+
+impl Script {
+    fn run(&mut self, source: &str, words: &[Word], names: &Names) {
+        let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
+        let program = texts[0].rsplit('/').next().unwrap_or_default();
+        if let Some(chain) = texts[0].strip_prefix(':') {
+            self.chain_line(source, words, chain);
+        } else if texts[0].starts_with('-') {
+            // Save text leaves the program's name out.
+            let arguments: Vec<String> = std::iter::once("ipchains".to_owned())
+                .chain(texts)
+                .collect();
+            let output = ipchains::run(&arguments, &mut self.ruleset, names);
+            self.note(source, words, 1, output, names);
+        } else if program == "ipchains" {
+            let output = ipchains::run(&texts, &mut self.ruleset, names);
+            self.note(source, words, 0, output, names);
+        } else {
+            self.mistakes.push(Mistake {
+                message: format!("`{}' is not an ipchains command", texts[0]),
+                span: words[0].span.clone(),
+                hint: Some(hints::other_program(program)),
+                command: source[line_of(source, words[0].span.start)].to_owned(),
+                report: format!("{}: not run\n", texts[0]),
+            });
+        }
+    }
+
+    /// Files the outcome of a command whose word `i` is `words[i - shift]`.
+    fn note(&mut self, source: &str, words: &[Word], shift: usize, output: Output, names: &Names) {
+        let whole = words[0].span.start..words[0].span.end;
+        let word = |at: usize| words.get(at.checked_sub(shift)?);
+        if let Some(error) = &output.error {
+            let (message, at) = match error {
+                RunError::Usage(error) => (error.to_string(), word(error.word)),
+                RunError::Kernel(error) => (
+                    hints::plain_words(error),
+                    hints::culprit(error, words).and_then(|at| words.get(at)),
+                ),
+            };
+            self.mistakes.push(Mistake {
+                message,
+                span: at.map_or(whole.clone(), |word| word.span.clone()),
+                hint: hints::hint(error, words, shift, &self.ruleset, names),
+                command: source[line_of(source, words[0].span.start)].to_owned(),
+                report: output.stderr,
+            });
+        }
+        if !output.stdout.is_empty() {
+            self.printed.push(Printed {
+                span: whole,
+                text: output.stdout,
+            });
+        }
+    }
+
+    /// A line `:NAME POLICY` of save text: sets a policy or makes a chain.
+    fn chain_line(&mut self, source: &str, words: &[Word], chain: &str) {
+        let policy = words.get(1).map_or("", |word| word.text.as_str());
+        let result = match (BuiltIn::from_name(chain), Policy::from_name(policy)) {
+            (Some(BuiltIn::Input | BuiltIn::Output), Some(Policy::Masq)) => {
+                Err((1, "only `forward' can masquerade by policy".to_owned()))
+            }
+            (Some(chain), Some(policy)) => {
+                self.ruleset.set_policy(chain, policy);
+                Ok(())
+            }
+            (Some(_), None) => Err((1, format!("`{policy}' is not a policy"))),
+            (None, _) if policy != "-" => Err((1, format!("user chain `{chain}' has no policy"))),
+            (None, _) => match ChainName::new(chain) {
+                None => Err((
+                    0,
+                    format!("chain name `{chain}' is longer than 8 characters"),
+                )),
+                Some(name) => self.ruleset.new_chain(name).map_err(|error| match error {
+                    EditError::ChainExists => (0, format!("chain `{chain}' exists already")),
+                    error => (0, error.to_string()),
+                }),
+            },
+        };
+        if let Err((at, message)) = result {
+            let word = words.get(at).unwrap_or(&words[0]);
+            self.mistakes.push(Mistake {
+                report: format!("ipchains-restore: {message}\n"),
+                message,
+                span: word.span.clone(),
+                hint: Some(
+                    "write `:input ACCEPT' (or DENY, REJECT, for forward also MASQ) for a \
+                     built-in chain, `:NAME -' for a chain of your own"
+                        .to_owned(),
+                ),
+                command: source[line_of(source, words[0].span.start)].to_owned(),
+            });
+        }
+    }
+}
+
+/// The bytes of the line around `at`, without its end.
+fn line_of(source: &str, at: usize) -> Range<usize> {
+    let start = source[..at].rfind('\n').map_or(0, |end| end + 1);
+    let end = source[at..].find('\n').map_or(source.len(), |end| at + end);
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(source: &str) -> Script {
+        read(source, &Names::new())
+    }
+
+    fn mistakes(source: &str) -> Vec<(String, String)> {
+        load(source)
+            .mistakes
+            .into_iter()
+            .map(|mistake| (mistake.message, source[mistake.span].to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn scripts_and_save_text_mix() {
+        let script = load(
+            "#!/bin/sh\n\n/sbin/ipchains -P input DENY # closed\n:lan -\n\
+             -A lan -j ACCEPT\nipchains -A input \\\n  -i eth1 \\\n  -j lan\n",
+        );
+        assert_eq!(script.mistakes, []);
+        assert_eq!(script.commands, 4);
+        assert_eq!(script.ruleset.rule_count(), 2);
+        assert_eq!(script.ruleset.chains()[0].policy(), Some(Policy::Deny));
+    }
+
+    #[test]
+    fn every_mistake_names_its_word() {
+        let found = mistakes(
+            "ipchains -A input -p tcp -d 0/0 smpt -j ACCEPT\n\
+             ipchains -A inptu -j ACCEPT\n\
+             ipchains -A input -j deny\n\
+             ipchains -D input 7\n\
+             modprobe ip_masq_ftp\n",
+        );
+        let expected = [
+            ("invalid port/service `smpt' specified", "smpt"),
+            ("there is no chain `inptu'", "inptu"),
+            ("there is no target `deny'", "deny"),
+            ("chain `input' has no rule 7", "7"),
+            ("`modprobe' is not an ipchains command", "modprobe"),
+        ];
+        let expected = expected.map(|(message, word)| (message.to_owned(), word.to_owned()));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_comment_never_swallows_the_next_line() {
+        let script = load(
+            "ipchains -F # all of it \\\nipchains -A input -j DENY\n# why \\\nipchains -N a\n",
+        );
+        assert_eq!(script.mistakes, []);
+        assert_eq!(script.commands, 3);
+    }
+
+    #[test]
+    fn variables_stand_for_their_words() {
+        let script = load(
+            "IPCHAINS=/sbin/ipchains\nLAN=\"-s 10.0.0.0/8\"\n$IPCHAINS -A input ${LAN} -j DENY\n",
+        );
+        assert_eq!(script.mistakes, []);
+        let rule = &script.ruleset.chains()[0].rules()[0];
+        assert_eq!(rule.conditions.source.value.address(), 0x0a00_0000);
+    }
+
+    #[test]
+    fn what_only_a_shell_can_do_is_refused() {
+        for (line, wrong) in [
+            ("ipchains -A input -s $OUTSIDE", "$OUTSIDE"),
+            ("ipchains -A input -s `hostname`", "`"),
+            ("ipchains -F; ipchains -X", ";"),
+            ("ipchains -L > /tmp/x", ">"),
+            ("ipchains -A input -s '10.0.0.1", "'"),
+        ] {
+            let found = mistakes(line);
+            assert_eq!(found.len(), 1, "{line}");
+            assert_eq!(found[0].1, wrong, "{line}");
+        }
+    }
+}
