@@ -47,10 +47,15 @@ fn records_and_link_types_are_as_listed() {
             (our_name(link).to_owned(), count.parse().unwrap())
         });
         assert_eq!(counts, listed.collect(), "{}", line[file]);
-        if let Some(error) = error {
-            panic!("{error}");
-        }
+        let damage = error.map(|error| (error.offset, error.kind.to_string()));
+        assert_eq!(damage, known_damage(line[file]), "{}", line[file]);
     }
+}
+
+/// One of the samples goes on after its last record, with too little for another.
+fn known_damage(file: &str) -> Option<(u64, String)> {
+    let message = "the file ends inside a record header: it needs 16 bytes and 2 are left";
+    (file == "fuzz-trailing.pcap").then(|| (237, message.to_owned()))
 }
 
 /// The list has some link types by other names.

@@ -129,7 +129,7 @@ impl CaptureReader {
                         number: self.records,
                         offset,
                         time: record.time,
-                        interface: record.interface,
+                        interface: &self.findings.interfaces[record.interface],
                         direction: record.direction,
                         original_length: record.original_length,
                         data: &bytes[record.data],

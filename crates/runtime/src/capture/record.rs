@@ -11,8 +11,9 @@ pub struct Record<'a> {
     pub offset: u64,
     /// When the frame was captured. Simple packet blocks have no time.
     pub time: Option<Timestamp>,
-    /// Index into [`CaptureReader::interfaces`](super::CaptureReader::interfaces).
-    pub interface: usize,
+    /// Where the frame was captured: one of
+    /// [`CaptureReader::interfaces`](super::CaptureReader::interfaces).
+    pub interface: &'a CaptureInterface,
     /// Which way the frame went, where the file says so (pcapng flags).
     pub direction: Option<Direction>,
     /// Bytes the frame had on the link; at least `data.len()` unless the file is odd.

@@ -15,17 +15,17 @@ use portcullis_runtime::{
 
 /// A record that outlives its reader.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Owned {
-    pub offset: u64,
-    pub time: Option<Timestamp>,
-    pub interface: usize,
-    pub direction: Option<Direction>,
-    pub original_length: u32,
-    pub data: Vec<u8>,
+pub(crate) struct Owned {
+    pub(crate) offset: u64,
+    pub(crate) time: Option<Timestamp>,
+    pub(crate) interface: usize,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) original_length: u32,
+    pub(crate) data: Vec<u8>,
 }
 
 /// All a reader gives until its end or its first error, which nothing follows.
-pub fn read_all(reader: &mut CaptureReader) -> (Vec<Owned>, Option<CaptureError>) {
+pub(crate) fn read_all(reader: &mut CaptureReader) -> (Vec<Owned>, Option<CaptureError>) {
     let mut records = Vec::new();
     loop {
         match reader.next_record() {
@@ -34,7 +34,7 @@ pub fn read_all(reader: &mut CaptureReader) -> (Vec<Owned>, Option<CaptureError>
                 records.push(Owned {
                     offset: record.offset,
                     time: record.time,
-                    interface: record.interface,
+                    interface: record.interface.index,
                     direction: record.direction,
                     original_length: record.original_length,
                     data: record.data.to_vec(),
@@ -52,13 +52,13 @@ pub fn read_all(reader: &mut CaptureReader) -> (Vec<Owned>, Option<CaptureError>
     }
 }
 
-pub fn reader(bytes: &[u8]) -> Result<CaptureReader, CaptureError> {
+pub(crate) fn reader(bytes: &[u8]) -> Result<CaptureReader, CaptureError> {
     CaptureReader::new(Cursor::new(bytes.to_vec()), "test")
 }
 
 /// A folder of the sample data beside the workspace. `None`, with a word on standard error, where
 /// it is absent; on CI that is a failure.
-pub fn shared(folder: &str) -> Option<PathBuf> {
+pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../../shared")
         .join(folder);
@@ -75,7 +75,7 @@ pub fn shared(folder: &str) -> Option<PathBuf> {
 }
 
 /// The files of a folder, sorted, by their endings.
-pub fn captures_in(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn captures_in(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -89,40 +89,40 @@ pub fn captures_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Order {
+pub(crate) enum Order {
     Little,
     Big,
 }
 
 impl Order {
-    pub fn u32(self, number: u32) -> [u8; 4] {
+    pub(crate) fn u32(self, number: u32) -> [u8; 4] {
         match self {
             Self::Little => number.to_le_bytes(),
             Self::Big => number.to_be_bytes(),
         }
     }
 
-    pub fn u16(self, number: u16) -> [u8; 2] {
+    pub(crate) fn u16(self, number: u16) -> [u8; 2] {
         match self {
             Self::Little => number.to_le_bytes(),
             Self::Big => number.to_be_bytes(),
         }
     }
 
-    pub fn words(self, words: &[u32]) -> Vec<u8> {
+    pub(crate) fn words(self, words: &[u32]) -> Vec<u8> {
         words.iter().flat_map(|&word| self.u32(word)).collect()
     }
 }
 
 /// A pcapng block around a body, which is padded.
-pub fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
+pub(crate) fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
     body.resize(body.len().next_multiple_of(4), 0);
     let length = body.len() as u32 + 12;
     [&order.words(&[kind, length])[..], &body, &order.u32(length)].concat()
 }
 
-pub fn section(order: Order) -> Vec<u8> {
+pub(crate) fn section(order: Order) -> Vec<u8> {
     let versions = [order.u16(1), order.u16(0)].concat();
     let length = order.words(&[u32::MAX, u32::MAX]);
     block(
@@ -132,20 +132,26 @@ pub fn section(order: Order) -> Vec<u8> {
     )
 }
 
-pub fn option(order: Order, code: u16, value: &[u8]) -> Vec<u8> {
+pub(crate) fn option(order: Order, code: u16, value: &[u8]) -> Vec<u8> {
     let mut option = [order.u16(code), order.u16(value.len() as u16)].concat();
     option.extend_from_slice(value);
     option.resize(option.len().next_multiple_of(4), 0);
     option
 }
 
-pub fn interface(order: Order, link: u16, snaplen: u32, options: &[u8]) -> Vec<u8> {
+pub(crate) fn interface(order: Order, link: u16, snaplen: u32, options: &[u8]) -> Vec<u8> {
     let fields = [&order.u16(link)[..], &[0, 0], &order.u32(snaplen), options].concat();
     block(order, 1, &fields)
 }
 
 /// An enhanced packet block with as many captured bytes as `data` has.
-pub fn packet(order: Order, interface: u32, time: u64, data: &[u8], options: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(
+    order: Order,
+    interface: u32,
+    time: u64,
+    data: &[u8],
+    options: &[u8],
+) -> Vec<u8> {
     let length = data.len() as u32;
     let fields = order.words(&[interface, (time >> 32) as u32, time as u32, length, length]);
     let mut body = [&fields, data].concat();
@@ -153,7 +159,7 @@ pub fn packet(order: Order, interface: u32, time: u64, data: &[u8], options: &[u
     block(order, 6, &[&body, options].concat())
 }
 
-pub fn pcap_header(order: Order, magic: u32, snaplen: u32, link: u32) -> Vec<u8> {
+pub(crate) fn pcap_header(order: Order, magic: u32, snaplen: u32, link: u32) -> Vec<u8> {
     let version = [order.u16(2), order.u16(4)].concat();
     [
         &order.u32(magic)[..],
@@ -164,7 +170,7 @@ pub fn pcap_header(order: Order, magic: u32, snaplen: u32, link: u32) -> Vec<u8>
 }
 
 /// A pcap record with as many captured and original bytes as `data` has.
-pub fn pcap_record(order: Order, seconds: u32, fraction: u32, data: &[u8]) -> Vec<u8> {
+pub(crate) fn pcap_record(order: Order, seconds: u32, fraction: u32, data: &[u8]) -> Vec<u8> {
     let length = data.len() as u32;
     [&order.words(&[seconds, fraction, length, length])[..], data].concat()
 }

@@ -12,7 +12,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::{CaptureInterface, Format, Record, Timestamp, step::MOST_CAPTURED};
+use super::{Format, Record, Timestamp, step::MOST_CAPTURED};
 use crate::link::LinkType;
 
 /// Writes records to a new capture file, in the format its ending names.
@@ -108,22 +108,19 @@ impl CaptureWriter {
         })
     }
 
-    /// Writes one record. `interface` is the one it was captured on: pcapng files get a
-    /// description of each that differs, pcap files the link type of the first.
+    /// Writes one record. A pcapng file gets a description of each interface that records come
+    /// from, a pcap file the link type of the first.
     ///
     /// # Errors
     /// When writing fails or the format cannot hold the record, which is then left out.
     pub fn write(
         &mut self,
         record: &Record<'_>,
-        interface: &CaptureInterface,
         comment: Option<&str>,
     ) -> Result<(), CaptureWriteError> {
         let encoded = match &mut self.encoder {
-            Encoder::Pcap(encoder) => encoder.encode(record, interface, &mut self.pending),
-            Encoder::Pcapng(encoder) => {
-                encoder.encode(record, interface, comment, &mut self.pending)
-            }
+            Encoder::Pcap(encoder) => encoder.encode(record, &mut self.pending),
+            Encoder::Pcapng(encoder) => encoder.encode(record, comment, &mut self.pending),
         };
         encoded
             .and_then(|()| self.flush_pending())

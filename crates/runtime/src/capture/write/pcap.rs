@@ -1,6 +1,6 @@
 use super::{CaptureWriteErrorKind, bad_time, captured_length, put};
 use crate::{
-    capture::{CaptureInterface, Record, Timestamp, step::most_captured},
+    capture::{Record, Timestamp, step::most_captured},
     link::LinkType,
 };
 
@@ -20,9 +20,9 @@ impl Encoder {
     pub(super) fn encode(
         &mut self,
         record: &Record<'_>,
-        interface: &CaptureInterface,
         out: &mut Vec<u8>,
     ) -> Result<(), CaptureWriteErrorKind> {
+        let interface = record.interface;
         let header = self.header.unwrap_or(Header {
             link_type: interface.link_type,
             snaplen: most_captured(interface.snaplen),

@@ -27,15 +27,14 @@ impl Encoder {
     pub(super) fn encode(
         &mut self,
         record: &Record<'_>,
-        interface: &CaptureInterface,
         comment: Option<&str>,
         out: &mut Vec<u8>,
     ) -> Result<(), CaptureWriteErrorKind> {
-        let captured = captured_length(record, most_captured(interface.snaplen))?;
+        let captured = captured_length(record, most_captured(record.interface.snaplen))?;
         let time = record.time.unwrap_or(Timestamp::from_nanos(0));
         let ticks = u64::try_from(time.as_nanos()).map_err(|_| bad_time(record, time))?;
         self.begin(out);
-        let interface = self.number(interface, out);
+        let interface = self.number(record.interface, out);
         block(6, out, |out| {
             let (high, low) = ((ticks >> 32) as u32, ticks as u32);
             put(
