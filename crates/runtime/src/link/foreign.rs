@@ -54,7 +54,8 @@ impl fmt::Display for Foreign {
 fn ether_type_name(number: u16) -> Option<&'static str> {
     Some(match number {
         0x0806 => "ARP",
-        0x8035 => "RARP",
+        // Cisco HDLC has its address resolution under the same number.
+        0x8035 => "RARP or SLARP",
         0x8137 => "IPX",
         0x8847 => "MPLS",
         0x8848 => "MPLS multicast",
