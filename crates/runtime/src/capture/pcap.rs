@@ -1,0 +1,183 @@
+//! pcap files, by the [draft](https://www.ietf.org/archive/id/draft-ietf-opsawg-pcap-04.html) and
+//! by what libpcap reads.
+
+use super::{
+    CaptureErrorKind, Part, Timestamp,
+    error::LengthLimit,
+    step::{ByteOrder, Findings, Located, Oddity, Step, StepResult, most_captured},
+};
+use crate::link::LinkType;
+
+/// Decodes one pcap file, from its header on.
+pub(super) struct Decoder {
+    magic: Magic,
+    state: State,
+}
+
+enum State {
+    BeforeHeader,
+    Records { snaplen: u32, lengths: LengthFields },
+}
+
+/// What the first four bytes say.
+struct Magic {
+    order: ByteOrder,
+    /// Nanoseconds in one unit of the fraction field.
+    nanos_per_tick: i64,
+    record_header: usize,
+}
+
+/// Which of the two length fields of a record comes first, and how one can tell.
+#[derive(Clone, Copy)]
+enum LengthFields {
+    CapturedFirst,
+    OriginalFirst,
+    /// Version 2.3 was written both ways: the smaller one is the captured length.
+    Either,
+}
+
+const FILE_HEADER: usize = 24;
+const RECORD_HEADER: usize = 16;
+/// Alexey Kuznetsov's patch appended interface, protocol and packet type.
+const MODIFIED_RECORD_HEADER: usize = 24;
+
+impl Decoder {
+    /// `None` if the bytes are not the first of a pcap file.
+    pub(super) fn new(first: &[u8]) -> Option<Self> {
+        let first = *first.first_chunk::<4>()?;
+        let magic = [ByteOrder::Little, ByteOrder::Big]
+            .into_iter()
+            .find_map(|order| Magic::new(order, order.u32(first)))?;
+        Some(Self {
+            magic,
+            state: State::BeforeHeader,
+        })
+    }
+
+    #[inline]
+    pub(super) fn step(
+        &mut self,
+        bytes: &[u8],
+        offset: u64,
+        findings: &mut Findings,
+    ) -> StepResult {
+        match self.state {
+            State::BeforeHeader => self.file_header(bytes, offset, findings),
+            State::Records { snaplen, lengths } => {
+                self.record(bytes, offset, findings, snaplen, lengths)
+            }
+        }
+    }
+
+    fn file_header(&mut self, bytes: &[u8], offset: u64, findings: &mut Findings) -> StepResult {
+        let Some(header) = bytes.first_chunk::<FILE_HEADER>() else {
+            return Ok(Step::Need {
+                bytes: FILE_HEADER,
+                part: Part::FileHeader,
+            });
+        };
+        let order = self.magic.order;
+        let field =
+            |at: usize| order.u32([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let version = (
+            order.u16([header[4], header[5]]),
+            order.u16([header[6], header[7]]),
+        );
+        let lengths = match version {
+            (2, 0..=2) | (543, 0) => LengthFields::OriginalFirst,
+            (2, 3) => LengthFields::Either,
+            _ => LengthFields::CapturedFirst,
+        };
+        if !matches!(version, (2, 0..=4) | (543, 0)) {
+            findings.warn(offset, Oddity::Version(version.0, version.1));
+        }
+        let snaplen = field(16);
+        // The upper half holds flags and the length of the frame check sequence.
+        let link_type = LinkType((field(20) & 0xffff) as u16);
+        findings.describe(None, link_type, snaplen)?;
+        self.state = State::Records { snaplen, lengths };
+        Ok(Step::Skip {
+            length: FILE_HEADER,
+        })
+    }
+
+    #[inline]
+    fn record(
+        &self,
+        bytes: &[u8],
+        offset: u64,
+        findings: &mut Findings,
+        snaplen: u32,
+        lengths: LengthFields,
+    ) -> StepResult {
+        let Magic {
+            order,
+            nanos_per_tick,
+            record_header,
+        } = self.magic;
+        let Some(header) = bytes.first_chunk::<RECORD_HEADER>() else {
+            return Ok(Step::Need {
+                bytes: record_header,
+                part: Part::RecordHeader,
+            });
+        };
+        let field =
+            |at: usize| order.u32([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (captured, original) = lengths.sort(field(8), field(12));
+        let limit = most_captured(snaplen);
+        if captured > limit {
+            let why = LengthLimit::Accepted;
+            return Err(CaptureErrorKind::RecordTooLong {
+                claimed: captured,
+                limit,
+                why,
+            });
+        }
+        let length = record_header + captured as usize;
+        if bytes.len() < length {
+            return Ok(Step::Need {
+                bytes: length,
+                part: Part::Record,
+            });
+        }
+        findings.check_lengths(offset, captured, original, snaplen);
+        // At most 2^32 seconds and 2^32 microseconds: far from overflow.
+        let nanos = i64::from(field(0)) * 1_000_000_000 + i64::from(field(4)) * nanos_per_tick;
+        let record = Located {
+            time: Some(Timestamp::from_nanos(nanos)),
+            interface: 0,
+            direction: None,
+            original_length: original,
+            data: record_header..length,
+        };
+        Ok(Step::Record { length, record })
+    }
+}
+
+impl Magic {
+    fn new(order: ByteOrder, number: u32) -> Option<Self> {
+        let (nanos_per_tick, record_header) = match number {
+            0xa1b2_c3d4 => (1_000, RECORD_HEADER),
+            0xa1b2_3c4d => (1, RECORD_HEADER),
+            0xa1b2_cd34 => (1_000, MODIFIED_RECORD_HEADER),
+            _ => return None,
+        };
+        Some(Self {
+            order,
+            nanos_per_tick,
+            record_header,
+        })
+    }
+}
+
+impl LengthFields {
+    /// Captured and original length, from the fields in the order of the file.
+    #[inline]
+    fn sort(self, first: u32, second: u32) -> (u32, u32) {
+        match self {
+            Self::CapturedFirst => (first, second),
+            Self::OriginalFirst => (second, first),
+            Self::Either => (first.min(second), first.max(second)),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    CaptureError, CaptureErrorKind, CaptureInterface, Record, Warning, pcap, pcapng,
+    source::{self, Progress},
+    step::{Findings, Step, StepResult},
+    window::Window,
+};
+
+/// Reads the records of a capture file one after the other.
+///
+/// ```no_run
+/// use portcullis_runtime::capture::CaptureReader;
+///
+/// let mut reader = CaptureReader::open("trace.pcapng.zst".as_ref())?;
+/// while let Some(record) = reader.next_record()? {
+///     println!("{} at byte {}: {} bytes", record.number, record.offset, record.data.len());
+/// }
+/// # Ok::<(), portcullis_runtime::capture::CaptureError>(())
+/// ```
+pub struct CaptureReader {
+    window: Window,
+    decoder: Decoder,
+    findings: Findings,
+    progress: Progress,
+    records: u64,
+    ended: bool,
+}
+
+/// A capture file format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// The classic format: one interface, fixed record headers.
+    Pcap,
+    /// Blocks, sections, several interfaces.
+    Pcapng,
+}
+
+/// Bytes shown of a file that is not a capture.
+const BEGINNING: usize = 16;
+
+impl CaptureReader {
+    /// Opens a file, or standard input for `-`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new), and when the file cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        if path == Path::new("-") {
+            return Self::new(io::stdin(), "standard input");
+        }
+        let name = path.display().to_string();
+        match File::open(path) {
+            Ok(file) => Self::new(file, &name),
+            Err(error) => {
+                let (file, kind) = (name.into(), CaptureErrorKind::Open(error));
+                Err(CaptureError {
+                    file,
+                    offset: 0,
+                    records: 0,
+                    kind,
+                })
+            }
+        }
+    }
+
+    /// Reads from any source; `name` is for messages. Compression and format are told by the
+    /// first bytes.
+    ///
+    /// # Errors
+    /// When the source fails, is empty, or is not a capture. A file header that is cut short is
+    /// reported by the first [`next_record`](Self::next_record).
+    pub fn new(source: impl Read + Send + 'static, name: &str) -> Result<Self, CaptureError> {
+        let file: Arc<str> = name.into();
+        let progress = Progress::default();
+        let start = || {
+            let source = source::decompressed(source, &progress).map_err(CaptureErrorKind::Read)?;
+            let mut window = Window::new(source);
+            window.fill(BEGINNING).map_err(CaptureErrorKind::Read)?;
+            let decoder = Decoder::new(window.bytes())?;
+            Ok((window, decoder))
+        };
+        match start() {
+            Ok((window, decoder)) => {
+                let findings = Findings::new(file);
+                Ok(Self {
+                    window,
+                    decoder,
+                    findings,
+                    progress,
+                    records: 0,
+                    ended: false,
+                })
+            }
+            Err(kind) => Err(CaptureError {
+                file,
+                offset: 0,
+                records: 0,
+                kind,
+            }),
+        }
+    }
+
+    /// The next record, `None` at the end.
+    ///
+    /// # Errors
+    /// When the file is damaged or the source fails. Every record before that has been returned,
+    /// and the next call returns `None`.
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, CaptureError> {
+        if self.ended {
+            return Ok(None);
+        }
+        loop {
+            match self.decoder.step(
+                self.window.bytes(),
+                self.window.offset(),
+                &mut self.findings,
+            ) {
+                Ok(Step::Record { length, record }) => {
+                    let offset = self.window.offset();
+                    self.records += 1;
+                    let bytes = self.window.take(length);
+                    return Ok(Some(Record {
+                        number: self.records,
+                        offset,
+                        time: record.time,
+                        interface: &self.findings.interfaces[record.interface],
+                        direction: record.direction,
+                        original_length: record.original_length,
+                        data: &bytes[record.data],
+                    }));
+                }
+                Ok(Step::Skip { length }) => {
+                    self.window.take(length);
+                }
+                Ok(Step::Need { bytes, part }) => match self.window.fill(bytes) {
+                    Ok(left) if left >= bytes => {}
+                    Ok(0) => {
+                        self.ended = true;
+                        return Ok(None);
+                    }
+                    Ok(left) => {
+                        let (needed, left) = (bytes as u64, left as u64);
+                        return Err(self.end(CaptureErrorKind::Ends { part, needed, left }));
+                    }
+                    Err(error) => return Err(self.end(CaptureErrorKind::Read(error))),
+                },
+                Err(kind) => return Err(self.end(kind)),
+            }
+        }
+    }
+
+    /// The interfaces described so far; their indices never change.
+    #[must_use]
+    pub fn interfaces(&self) -> &[CaptureInterface] {
+        &self.findings.interfaces
+    }
+
+    /// The format of the file inside any compression.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        match self.decoder {
+            Decoder::Pcap(_) => Format::Pcap,
+            Decoder::Pcapng(_) => Format::Pcapng,
+        }
+    }
+
+    /// Bytes read so far from the source, before decompression. Runs ahead of the records by what
+    /// is buffered.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.progress.bytes()
+    }
+
+    /// Oddities met so far that did not end the reading, the first of each kind.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.findings.warnings
+    }
+
+    #[cold]
+    fn end(&mut self, kind: CaptureErrorKind) -> CaptureError {
+        self.ended = true;
+        let file = Arc::clone(&self.findings.capture);
+        CaptureError {
+            file,
+            offset: self.window.offset(),
+            records: self.records,
+            kind,
+        }
+    }
+}
+
+impl fmt::Debug for CaptureReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaptureReader")
+            .field("capture", &self.findings.capture)
+            .field("format", &self.format())
+            .field("offset", &self.window.offset())
+            .field("records", &self.records)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pcap => "pcap",
+            Self::Pcapng => "pcapng",
+        })
+    }
+}
+
+enum Decoder {
+    Pcap(pcap::Decoder),
+    Pcapng(pcapng::Decoder),
+}
+
+impl Decoder {
+    fn new(first: &[u8]) -> Result<Self, CaptureErrorKind> {
+        if first.is_empty() {
+            return Err(CaptureErrorKind::Empty);
+        }
+        pcap::Decoder::new(first)
+            .map(Self::Pcap)
+            .or_else(|| pcapng::Decoder::new(first).map(Self::Pcapng))
+            .ok_or_else(|| {
+                CaptureErrorKind::NotACapture(first.iter().copied().take(BEGINNING).collect())
+            })
+    }
+
+    #[inline]
+    fn step(&mut self, bytes: &[u8], offset: u64, findings: &mut Findings) -> StepResult {
+        match self {
+            Self::Pcap(decoder) => decoder.step(bytes, offset, findings),
+            Self::Pcapng(decoder) => decoder.step(bytes, offset, findings),
+        }
+    }
+}

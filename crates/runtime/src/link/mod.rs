@@ -1,0 +1,171 @@
+//! Finds the IPv4 packet inside a captured frame.
+//!
+//! [`network_layer`] is total: whatever the bytes, it says where the packet is, what is there
+//! instead, or that the captured bytes end too early to tell.
+
+mod cooked;
+mod ethernet;
+mod foreign;
+mod link_type;
+mod null;
+mod ppp;
+
+pub use foreign::Foreign;
+pub use link_type::LinkType;
+
+use crate::Direction;
+
+/// What a frame carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network<'a> {
+    /// An IPv4 packet, which may itself be cut short or damaged.
+    Ipv4 {
+        /// From the first header byte to the end of the captured bytes, link padding included;
+        /// never empty.
+        packet: &'a [u8],
+        /// The link layer destination is a broadcast or multicast address. False where the link
+        /// layer has no addresses.
+        group: bool,
+        /// Which way the frame went, where the link layer records it (Linux cooked captures).
+        direction: Option<Direction>,
+        /// Captured on the loopback device, where the link layer records it.
+        loopback: bool,
+    },
+    /// Something else.
+    NotIpv4(Foreign),
+    /// The captured bytes end inside the link headers, or before the first network byte.
+    CutShort,
+    /// The link type is not one of those [`LinkType::is_supported`] lists.
+    Unsupported,
+}
+
+/// Finds the IPv4 packet in a frame captured on a link of the given type.
+///
+/// The layouts are those of the [link-type list](https://www.tcpdump.org/linktypes.html).
+///
+/// ```
+/// use portcullis_runtime::link::{LinkType, Network, network_layer};
+///
+/// let frame = [&[0xff; 12][..], &[0x08, 0x00], &[0x45, 0x00]].concat();
+/// let network = network_layer(LinkType::ETHERNET, &frame);
+/// assert!(matches!(network, Network::Ipv4 { packet: [0x45, 0x00], group: true, .. }));
+/// ```
+#[must_use]
+pub fn network_layer(link: LinkType, frame: &[u8]) -> Network<'_> {
+    match link {
+        LinkType::ETHERNET => ethernet::network_layer(frame),
+        LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::RAW => raw(frame),
+        LinkType::IPV4 => Addressing::NONE.ipv4(frame),
+        LinkType::IPV6 if frame.is_empty() => Network::CutShort,
+        LinkType::IPV6 => Network::NotIpv4(Foreign::Ipv6),
+        LinkType::NULL => null::network_layer(null::ByteOrder::OfTheCapturingMachine, frame),
+        LinkType::LOOP => null::network_layer(null::ByteOrder::Network, frame),
+        LinkType::PPP => ppp::network_layer(frame),
+        LinkType::PPP_HDLC => ppp::hdlc_network_layer(frame),
+        LinkType::C_HDLC => ppp::cisco_network_layer(frame),
+        LinkType::LINUX_SLL => cooked::network_layer(frame),
+        LinkType::LINUX_SLL2 => cooked::network_layer_v2(frame),
+        _ => Network::Unsupported,
+    }
+}
+
+/// Raw IP of either version. A nibble that is neither counts as IPv4: the receive check of the
+/// packet layer then calls the packet damaged, as a kernel would.
+fn raw(frame: &[u8]) -> Network<'_> {
+    match frame.first() {
+        Some(first) if first >> 4 == 6 => Network::NotIpv4(Foreign::Ipv6),
+        _ => Addressing::NONE.ipv4(frame),
+    }
+}
+
+/// What the link header said besides the protocol.
+#[derive(Clone, Copy)]
+struct Addressing {
+    group: bool,
+    direction: Option<Direction>,
+    loopback: bool,
+}
+
+impl Addressing {
+    const NONE: Self = Self {
+        group: false,
+        direction: None,
+        loopback: false,
+    };
+
+    const fn group(group: bool) -> Self {
+        Self {
+            group,
+            ..Self::NONE
+        }
+    }
+
+    fn ipv4(self, packet: &[u8]) -> Network<'_> {
+        if packet.is_empty() {
+            return Network::CutShort;
+        }
+        let Self {
+            group,
+            direction,
+            loopback,
+        } = self;
+        Network::Ipv4 {
+            packet,
+            group,
+            direction,
+            loopback,
+        }
+    }
+}
+
+/// The big-endian number at `at`, where the bytes reach that far.
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    let field = bytes.get(at..at + 2)?;
+    Some(u16::from_be_bytes([field[0], field[1]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Foreign, LinkType, Network, network_layer};
+
+    #[test]
+    fn raw_goes_by_the_version_nibble() {
+        for link in [LinkType::RAW_BSD, LinkType::RAW_OPENBSD, LinkType::RAW] {
+            assert!(matches!(
+                network_layer(link, &[0x45]),
+                Network::Ipv4 { packet: [0x45], .. }
+            ));
+            assert!(matches!(
+                network_layer(link, &[0x75]),
+                Network::Ipv4 { packet: [0x75], .. }
+            ));
+            assert_eq!(
+                network_layer(link, &[0x60]),
+                Network::NotIpv4(Foreign::Ipv6)
+            );
+            assert_eq!(network_layer(link, &[]), Network::CutShort);
+        }
+    }
+
+    #[test]
+    fn link_types_of_one_version_ignore_the_nibble() {
+        assert!(matches!(
+            network_layer(LinkType::IPV4, &[0x60]),
+            Network::Ipv4 { .. }
+        ));
+        assert_eq!(network_layer(LinkType::IPV4, &[]), Network::CutShort);
+        assert_eq!(
+            network_layer(LinkType::IPV6, &[0x45]),
+            Network::NotIpv4(Foreign::Ipv6)
+        );
+    }
+
+    #[test]
+    fn supported_types_are_exactly_those_that_are_read() {
+        for number in 0..=u16::MAX {
+            let link = LinkType(number);
+            let unsupported = network_layer(link, &[]) == Network::Unsupported;
+            assert_eq!(unsupported, !link.is_supported(), "{link}");
+        }
+    }
+}
