@@ -384,6 +384,7 @@ fn interfaces_are_bounded() {
     assert!(message.contains("more than 65536 interfaces"), "{message}");
 }
 
+#[allow(clippy::unwrap_used, reason = "tests only")]
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(bytes).unwrap();

@@ -1,6 +1,10 @@
 //! What the tests of this crate share.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "tests; and each file uses its part"
+)]
 
 use std::{
     env, fs,
