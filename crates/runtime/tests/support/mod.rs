@@ -75,12 +75,8 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
         path.display()
     );
     // Not `eprintln`: the test harness would hide that of a test that passes.
-    writeln!(
-        io::stderr(),
-        "SKIPPED: no sample data in {}",
-        path.display()
-    )
-    .unwrap();
+    let mut stderr = io::stderr().lock();
+    writeln!(stderr, "SKIPPED: no sample data in {}", path.display()).unwrap();
     None
 }
 
