@@ -6,9 +6,10 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use portcullis_core::matcher::Matcher;
+use portcullis_core::packet::Damage;
 use portcullis_core::ruleset::{BuiltIn, Counter, Ruleset, Verdict};
 use portcullis_runtime::capture::{CaptureError, CaptureErrorKind, Format};
-use portcullis_runtime::replay::{Assumed, InterfaceNames, Replay, Tally};
+use portcullis_runtime::replay::{Assumed, InterfaceNames, NotJudged, Replay, Tally};
 use portcullis_syntax::ipchains::{ListOptions, Listed};
 use portcullis_syntax::listing;
 use portcullis_syntax::names::Names;
@@ -59,11 +60,9 @@ impl CaptureReport {
 
     /// Notes what ended the reading.
     pub(crate) fn fail(&mut self, error: &CaptureError, status: u8) {
-        let records = error.records;
         self.error = Some(match error.kind {
             CaptureErrorKind::Open(_) => format!("cannot open {error}"),
-            _ if self.format.is_none() => error.to_string(),
-            _ => format!("{error}; {records} records before that were read"),
+            _ => error.to_string(),
         });
         self.status = status;
     }
@@ -138,7 +137,7 @@ impl ReplayReport {
             out.push('\n');
         }
         for remark in &self.remarks {
-            writeln!(out, "Assumed: {remark}")?;
+            writeln!(out, "Note: {remark}")?;
         }
         io::stdout().write_all(out.as_bytes())?;
         Ok(io::stdout().flush()?)
@@ -218,7 +217,7 @@ fn remarks(tally: &Tally, interfaces: &InterfaceNames, unmet_steps: usize) -> Ve
     if let Some(records) = tally.assumed.get(&Assumed::Chain) {
         let records = counted(*records, "packet");
         remarks.push(format!(
-            "{records} met input, for want of --local, --chain or --steps"
+            "{records} assumed to be for input, for want of --local, --chain or --steps"
         ));
     }
     if tally.assumed.contains_key(&Assumed::Interface) {
@@ -229,12 +228,20 @@ fn remarks(tally: &Tally, interfaces: &InterfaceNames, unmet_steps: usize) -> Ve
             .collect();
         let names = names.join(", ");
         remarks.push(format!(
-            "the interface is called {names}, for the capture has no names; --interface sets one"
+            "interface assumed to be {names}, for a capture has no names; --interface sets one"
         ));
     }
     for (given, name) in interfaces.changed() {
         remarks.push(format!(
             "the interface `{given}' is called {name}; --interface sets another name"
+        ));
+    }
+    let checksum = NotJudged::Damaged(Damage::Checksum);
+    if let Some((_, records)) = tally.not_judged().find(|(why, _)| *why == checksum) {
+        let records = counted(records, "packet");
+        remarks.push(format!(
+            "{records} with a wrong header checksum dropped, as the kernel would; a capture made \
+             on the sending machine may lack checksums, --ignore-checksums judges them"
         ));
     }
     if unmet_steps > 0 {

@@ -14,7 +14,7 @@ pub(super) struct Document<'a> {
     records: RecordsObject,
     verdicts: Vec<VerdictObject>,
     chains: Vec<ChainObject<'a>>,
-    assumed: &'a [String],
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -101,7 +101,7 @@ pub(super) fn document(report: &ReplayReport) -> Document<'_> {
             .zip(report.ruleset.references())
             .map(|(chain, references)| chain_object(chain, references))
             .collect(),
-        assumed: &report.remarks,
+        notes: &report.remarks,
     }
 }
 
