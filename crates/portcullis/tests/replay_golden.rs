@@ -72,7 +72,9 @@ fn replay(capture: &Path, rules: &Path, steps: &Path, options: &[&str]) -> Value
 
 fn log_lines(result: &Value) -> Vec<String> {
     let lines = result["log"].as_array().unwrap().iter();
-    lines.map(|line| line.as_str().unwrap().to_owned()).collect()
+    lines
+        .map(|line| line.as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn verdicts(result: &Value) -> BTreeMap<String, u64> {

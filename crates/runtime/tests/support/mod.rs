@@ -6,6 +6,8 @@
     reason = "tests; and each file uses its part"
 )]
 
+pub(crate) mod damage;
+
 use std::{
     env, fs,
     io::{self, Cursor, Write},
