@@ -20,7 +20,7 @@ use portcullis_syntax::steps;
 use crate::args::{LogPrefix, ReplayArgs, VerdictFile};
 use crate::report::log_lines::{LogLines, Prefix};
 use crate::report::progress::Progress;
-use crate::report::replay::{After, CaptureReport, ReplayReport};
+use crate::report::replay::{CaptureReport, ReplayReport};
 use crate::rules::{self, Hosts, OnMistake};
 use crate::{FINDINGS, USAGE};
 
@@ -58,12 +58,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
     sink.finish_writers()?;
     let report = ReplayReport::new(&ruleset, &replay, captures);
     report.complain(args.quiet);
-    sink.log.finish()?;
-    // Log lines went before, unless they have a file of their own.
-    let after = match args.log {
-        Some(_) => After::Nothing,
-        None => After::Log,
-    };
+    let after = sink.log.finish()?;
     if args.json {
         report.write_json(after)?;
     } else if !args.quiet {

@@ -22,6 +22,17 @@ pub(crate) struct LogLines {
     shape: Shape,
     /// The message that is being written.
     text: String,
+    lines: u64,
+    on_stdout: bool,
+}
+
+/// What stands on standard output already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// So many log lines.
+    Lines(u64),
+    /// The beginning of a JSON object, up to the end of its first member.
+    JsonMember,
 }
 
 /// What stands before each line.
@@ -58,7 +69,10 @@ impl LogLines {
     pub(crate) fn to_file(path: &Path, prefix: Prefix) -> anyhow::Result<Self> {
         let file = File::create(path)
             .with_context(|| format!("cannot write the log {}", path.display()))?;
-        Ok(Self::new(Box::new(file), prefix, Shape::Text))
+        Ok(Self {
+            on_stdout: false,
+            ..Self::new(Box::new(file), prefix, Shape::Text)
+        })
     }
 
     pub(crate) fn to_json(prefix: Prefix) -> anyhow::Result<Self> {
@@ -73,6 +87,8 @@ impl LogLines {
             prefix,
             shape,
             text: String::new(),
+            lines: 0,
+            on_stdout: true,
         }
     }
 
@@ -86,6 +102,7 @@ impl LogLines {
         self.text.clear();
         write!(self.text, "{message}")?;
         for line in self.text.lines() {
+            self.lines += 1;
             match self.shape {
                 Shape::Text => {
                     self.out.write_all(prefix.as_bytes())?;
@@ -106,13 +123,21 @@ impl LogLines {
         Ok(())
     }
 
-    /// Writes everything that is buffered.
-    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        if self.shape != Shape::Text {
-            self.out.write_all(b"]")?;
-        }
+    /// Writes everything that is buffered, and says what the report follows.
+    pub(crate) fn finish(mut self) -> anyhow::Result<After> {
+        let after = match self.shape {
+            Shape::Text => After::Lines(self.lines),
+            Shape::JsonFirst | Shape::JsonNext => {
+                self.out.write_all(b"]")?;
+                After::JsonMember
+            }
+        };
         self.out.flush()?;
-        Ok(())
+        Ok(if self.on_stdout {
+            after
+        } else {
+            After::Lines(0)
+        })
     }
 }
 

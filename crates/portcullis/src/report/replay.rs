@@ -14,6 +14,7 @@ use portcullis_syntax::ipchains::{ListOptions, Listed};
 use portcullis_syntax::listing;
 use portcullis_syntax::names::Names;
 
+use super::log_lines::After;
 use super::replay_json;
 use crate::{DONE, FINDINGS};
 
@@ -24,14 +25,6 @@ pub(crate) struct ReplayReport {
     pub(super) tally: Tally,
     pub(super) captures: Vec<CaptureReport>,
     pub(super) remarks: Vec<String>,
-}
-
-/// What stands on standard output already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum After {
-    Nothing,
-    /// Log lines, or the JSON member that holds them.
-    Log,
 }
 
 /// How the reading of one capture went.
@@ -117,7 +110,7 @@ impl ReplayReport {
     /// Prints the summary; an empty line sets it apart from log lines.
     pub(crate) fn write_text(&self, after: After) -> anyhow::Result<()> {
         let mut out = String::new();
-        if after == After::Log {
+        if !matches!(after, After::Lines(0)) {
             out.push('\n');
         }
         self.write_records(&mut out)?;
@@ -148,8 +141,8 @@ impl ReplayReport {
     pub(crate) fn write_json(&self, after: After) -> anyhow::Result<()> {
         let document = serde_json::to_string_pretty(&replay_json::document(self))?;
         let rest = match after {
-            After::Log => document.replacen('{', ",", 1),
-            After::Nothing => document,
+            After::JsonMember => document.replacen('{', ",", 1),
+            After::Lines(_) => document,
         };
         writeln!(io::stdout(), "{rest}")?;
         Ok(io::stdout().flush()?)
