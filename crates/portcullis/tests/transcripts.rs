@@ -1,6 +1,8 @@
 //! The console blocks of the documentation, and scenarios of the command
 //! line, run as they stand there.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::env;
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! Records to rulings: placement, accounting, and no panic whatever the bytes.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::fs;

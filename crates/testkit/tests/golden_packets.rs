@@ -5,10 +5,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::{env, io};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use parking_lot::Mutex;
 use portcullis_core::reference::Reference;
 use portcullis_testkit::golden::{
     Case, Compared, Difference, RealCorpus, check_packets, check_real, packet_cases, shared_folder,
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     };
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
-        let Compared { packets, lines } = *compared.lock().unwrap();
+        let Compared { packets, lines } = *compared.lock();
         let cases = conclusion.num_passed + conclusion.num_failed;
         println!("compared {cases} cases, {packets} packets, {lines} lines");
     }
@@ -81,7 +82,7 @@ fn trial(
     let compared = Arc::clone(compared);
     Trial::test(name, move || {
         let done = check().map_err(|difference| Failed::from(difference.to_string()))?;
-        *compared.lock().unwrap() += done;
+        *compared.lock() += done;
         Ok(())
     })
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use portcullis_core::matcher::Matcher;
+use portcullis_core::names::ShortName;
 use portcullis_core::packet::Damage;
 use portcullis_core::ruleset::{BuiltIn, Counter, Ruleset, Verdict};
 use portcullis_runtime::capture::{CaptureError, CaptureErrorKind, Format};
@@ -214,11 +215,7 @@ fn remarks(tally: &Tally, interfaces: &InterfaceNames, unmet_steps: usize) -> Ve
         ));
     }
     if tally.assumed.contains_key(&Assumed::Interface) {
-        let names: Vec<&str> = interfaces
-            .made_up()
-            .iter()
-            .map(|name| name.as_str())
-            .collect();
+        let names: Vec<&str> = interfaces.made_up().iter().map(ShortName::as_str).collect();
         let names = names.join(", ");
         remarks.push(format!(
             "interface assumed to be {names}, for a capture has no names; --interface sets one"

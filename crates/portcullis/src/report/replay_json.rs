@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_core::ruleset::{Chain, Target};
+use portcullis_core::ruleset::{Chain, Policy, Target};
 use portcullis_syntax::save;
 use serde::Serialize;
 
@@ -109,7 +109,7 @@ fn chain_object(chain: &Chain, references: usize) -> ChainObject<'_> {
     let counter = chain.policy_counter();
     ChainObject {
         name: chain.name().as_str(),
-        policy: chain.policy().map(|policy| policy.as_str()),
+        policy: chain.policy().map(Policy::as_str),
         references,
         policy_packets: counter.packets,
         policy_bytes: counter.bytes,
