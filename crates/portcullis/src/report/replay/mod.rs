@@ -1,8 +1,8 @@
-//! The summary of a replay.
+//! What a replay found out, as text and as JSON.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{self, Write as _};
+mod json;
+mod text;
+
 use std::path::Path;
 
 use portcullis_core::matcher::Matcher;
@@ -11,21 +11,16 @@ use portcullis_core::packet::Damage;
 use portcullis_core::ruleset::{BuiltIn, Counter, Ruleset, Verdict};
 use portcullis_runtime::capture::{CaptureError, CaptureErrorKind, Format};
 use portcullis_runtime::replay::{Assumed, InterfaceNames, NotJudged, Replay, Tally};
-use portcullis_syntax::ipchains::{ListOptions, Listed};
-use portcullis_syntax::listing;
-use portcullis_syntax::names::Names;
 
-use super::log_lines::After;
-use super::replay_json;
 use crate::{DONE, FINDINGS};
 
 /// Everything that a replay found out.
 pub(crate) struct ReplayReport {
     /// The rules with what they counted.
-    pub(super) ruleset: Ruleset,
-    pub(super) tally: Tally,
-    pub(super) captures: Vec<CaptureReport>,
-    pub(super) remarks: Vec<String>,
+    ruleset: Ruleset,
+    tally: Tally,
+    captures: Vec<CaptureReport>,
+    remarks: Vec<String>,
 }
 
 /// How the reading of one capture went.
@@ -36,7 +31,7 @@ pub(crate) struct CaptureReport {
     /// Oddities that did not end the reading.
     pub(crate) warnings: Vec<String>,
     /// What ended it.
-    pub(super) error: Option<String>,
+    error: Option<String>,
     status: u8,
 }
 
@@ -108,96 +103,8 @@ impl ReplayReport {
         }
     }
 
-    /// Prints the summary; an empty line sets it apart from log lines.
-    pub(crate) fn write_text(&self, after: After) -> anyhow::Result<()> {
-        let mut out = String::new();
-        if !matches!(after, After::Lines(0)) {
-            out.push('\n');
-        }
-        self.write_records(&mut out)?;
-        self.write_verdicts(&mut out)?;
-        let all = Listed {
-            chain: None,
-            options: ListOptions {
-                numeric: true,
-                verbose: true,
-                ..ListOptions::default()
-            },
-            zero: false,
-        };
-        // All chains exist.
-        let _ = listing::write(&mut out, &self.ruleset, &all, &Names::new());
-        if !self.remarks.is_empty() {
-            out.push('\n');
-        }
-        for remark in &self.remarks {
-            writeln!(out, "Note: {remark}")?;
-        }
-        io::stdout().write_all(out.as_bytes())?;
-        Ok(io::stdout().flush()?)
-    }
-
-    /// Finishes the JSON document that the log lines began, or writes a whole
-    /// one.
-    pub(crate) fn write_json(&self, after: After) -> anyhow::Result<()> {
-        let document = serde_json::to_string_pretty(&replay_json::document(self))?;
-        let rest = match after {
-            After::JsonMember => document.replacen('{', ",", 1),
-            After::Lines(_) => document,
-        };
-        writeln!(io::stdout(), "{rest}")?;
-        Ok(io::stdout().flush()?)
-    }
-
-    fn write_records(&self, out: &mut String) -> std::fmt::Result {
-        let tally = &self.tally;
-        let (judged, not_judged) = (tally.judged_records(), tally.not_judged_records());
-        for capture in &self.captures {
-            let format = capture.format.map_or(String::new(), |it| format!(", {it}"));
-            let records = counted(capture.records, "record");
-            writeln!(out, "{}{format}: {records}", capture.file)?;
-        }
-        writeln!(out, "\n{judged:>10} judged")?;
-        if tally.ttl_exceeded > 0 {
-            let exceeded = tally.ttl_exceeded;
-            writeln!(out, "{exceeded:>14} of them ran out of TTL before forward")?;
-        }
-        writeln!(out, "{not_judged:>10} not judged")?;
-        for (why, records) in tally.not_judged() {
-            writeln!(out, "{records:>14} {why}")?;
-        }
-        let read = tally.records;
-        let verdict = if tally.adds_up() {
-            "all accounted for"
-        } else {
-            "NOT all accounted for: this is a mistake in portcullis"
-        };
-        writeln!(out, "{read:>10} read, {verdict}\n")
-    }
-
-    fn write_verdicts(&self, out: &mut String) -> std::fmt::Result {
-        let (packets, bytes) = ("packets", "bytes");
-        writeln!(
-            out,
-            "{:<9}{:<9}{packets:>10} {bytes:>14}",
-            "chain", "verdict"
-        )?;
-        for (chain, verdict, counter) in self.verdicts() {
-            let Counter { packets, bytes } = counter;
-            writeln!(out, "{chain:<9}{verdict:<9}{packets:>10} {bytes:>14}")?;
-        }
-        if self.tally.copies > 0 {
-            writeln!(
-                out,
-                "{} to user space (-o)",
-                counted(self.tally.copies, "copy")
-            )?;
-        }
-        writeln!(out)
-    }
-
     /// What chains decided, where they decided anything.
-    pub(super) fn verdicts(&self) -> impl Iterator<Item = (BuiltIn, Verdict, Counter)> {
+    fn verdicts(&self) -> impl Iterator<Item = (BuiltIn, Verdict, Counter)> {
         let all = BuiltIn::ALL
             .into_iter()
             .flat_map(|chain| Verdict::ALL.into_iter().map(move |it| (chain, it)));
@@ -250,12 +157,4 @@ fn counted(number: u64, noun: &str) -> String {
         (number, Some(stem)) => format!("{number} {stem}ies"),
         (number, None) => format!("{number} {noun}s"),
     }
-}
-
-/// Reasons grouped by their first words, for readers that are programs.
-pub(super) fn reasons(tally: &Tally) -> BTreeMap<String, u64> {
-    tally
-        .not_judged()
-        .map(|(why, records)| (why.to_string(), records))
-        .collect()
 }
