@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::Ruleset;
+use super::{BuiltIn, Ruleset};
+use crate::matcher::Place;
 
 /// Packets, and bytes by the total length in their headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,14 +51,26 @@ impl CounterTable {
         table
     }
 
-    /// The counter of a rule, both numbered from 0.
-    pub fn rule_mut(&mut self, chain: usize, rule: usize) -> &mut Counter {
-        &mut self.rules[self.first_rule[chain] + rule]
+    /// The counter of a rule.
+    #[inline]
+    pub fn rule_mut(&mut self, place: Place) -> &mut Counter {
+        &mut self.rules[self.first_rule[place.chain as usize] + place.rule as usize]
     }
 
-    /// The counter of a chain's policy.
-    pub fn policy_mut(&mut self, chain: usize) -> &mut Counter {
-        &mut self.policies[chain]
+    /// The counter of a built-in chain's policy.
+    #[inline]
+    pub fn policy_mut(&mut self, chain: BuiltIn) -> &mut Counter {
+        &mut self.policies[chain.position()]
+    }
+
+    /// Adds another table of the same shape, as when workers' tables are
+    /// summed.
+    pub fn add(&mut self, other: &Self) {
+        let rules = self.rules.iter_mut().zip(&other.rules);
+        let policies = self.policies.iter_mut().zip(&other.policies);
+        for (counter, added) in rules.chain(policies) {
+            counter.add(*added);
+        }
     }
 }
 
