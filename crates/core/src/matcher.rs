@@ -1,5 +1,6 @@
 //! What every matcher answers, and how it says which rules took part.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::batch::{BATCH, Batch};
@@ -40,6 +41,26 @@ pub trait Matcher {
             let verdict = self.decide(step, key, scratch);
             batch.push_trace(verdict, scratch);
         }
+    }
+}
+
+impl<M: Matcher + ?Sized> Matcher for Arc<M> {
+    fn ruleset(&self) -> &Ruleset {
+        (**self).ruleset()
+    }
+
+    fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict {
+        (**self).decide(step, key, trace)
+    }
+
+    fn decide_batch(
+        &self,
+        step: &Step,
+        keys: &[PacketKey],
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        (**self).decide_batch(step, keys, batch, scratch);
     }
 }
 

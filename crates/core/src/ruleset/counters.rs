@@ -15,6 +15,14 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// One packet.
+    pub const fn of(bytes: u16) -> Self {
+        Self {
+            packets: 1,
+            bytes: bytes as u64,
+        }
+    }
+
     /// Counts one packet of `bytes` bytes.
     pub fn count(&mut self, bytes: u16) {
         self.packets = self.packets.wrapping_add(1);
@@ -30,7 +38,7 @@ impl Counter {
 
 /// Counters for every rule and policy of one ruleset, apart from it: what a
 /// worker counts for itself while others read the ruleset.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CounterTable {
     rules: Vec<Counter>,
     policies: Vec<Counter>,
@@ -51,10 +59,18 @@ impl CounterTable {
         table
     }
 
+    /// A number for a rule: below [`rule_count`](Ruleset::rule_count), in the
+    /// order of chains and rules.
+    #[inline]
+    pub fn index(&self, place: Place) -> usize {
+        self.first_rule[place.chain as usize] + place.rule as usize
+    }
+
     /// The counter of a rule.
     #[inline]
     pub fn rule_mut(&mut self, place: Place) -> &mut Counter {
-        &mut self.rules[self.first_rule[place.chain as usize] + place.rule as usize]
+        let index = self.index(place);
+        &mut self.rules[index]
     }
 
     /// The counter of a built-in chain's policy.

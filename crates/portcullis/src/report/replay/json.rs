@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write as _};
 
 use portcullis_core::ruleset::{Chain, Policy, Target};
+use portcullis_runtime::replay::Finished;
 use portcullis_syntax::save;
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ impl ReplayReport {
 
 #[derive(Serialize)]
 struct Document<'a> {
+    partial: bool,
     captures: Vec<CaptureObject<'a>>,
     records: RecordsObject,
     verdicts: Vec<VerdictObject>,
@@ -84,6 +86,7 @@ fn document(report: &ReplayReport) -> Document<'_> {
     let tally = &report.tally;
     let chains = report.ruleset.chains().iter();
     Document {
+        partial: report.finished == Finished::Partial,
         captures: report
             .captures
             .iter()

@@ -3,16 +3,17 @@
 mod json;
 mod text;
 
-use std::path::Path;
-
 use portcullis_core::matcher::Matcher;
 use portcullis_core::names::ShortName;
 use portcullis_core::packet::Damage;
 use portcullis_core::ruleset::{BuiltIn, Counter, Ruleset, Verdict};
-use portcullis_runtime::capture::{CaptureError, CaptureErrorKind, Format};
-use portcullis_runtime::replay::{Assumed, InterfaceNames, NotJudged, Replay, Tally};
+use portcullis_runtime::capture::{CaptureErrorKind, Format};
+use portcullis_runtime::replay::{
+    Assumed, CaptureOutcome, Finished, NotJudged, Placement, Replay, Tally,
+};
 
-use crate::{DONE, FINDINGS};
+use crate::interrupt::INTERRUPTED;
+use crate::{DONE, FINDINGS, USAGE};
 
 /// Everything that a replay found out.
 pub(crate) struct ReplayReport {
@@ -21,39 +22,39 @@ pub(crate) struct ReplayReport {
     tally: Tally,
     captures: Vec<CaptureReport>,
     remarks: Vec<String>,
+    finished: Finished,
 }
 
 /// How the reading of one capture went.
-pub(crate) struct CaptureReport {
-    pub(crate) file: String,
-    pub(crate) format: Option<Format>,
-    pub(crate) records: u64,
-    /// Oddities that did not end the reading.
-    pub(crate) warnings: Vec<String>,
-    /// What ended it.
+struct CaptureReport {
+    file: String,
+    format: Option<Format>,
+    records: u64,
+    warnings: Vec<String>,
     error: Option<String>,
     status: u8,
 }
 
 impl CaptureReport {
-    pub(crate) fn new(path: &Path) -> Self {
+    fn new(outcome: &CaptureOutcome) -> Self {
+        let error = outcome.error.as_ref();
         Self {
-            file: path.display().to_string(),
-            format: None,
-            records: 0,
-            warnings: Vec::new(),
-            error: None,
-            status: DONE,
+            file: outcome.path.display().to_string(),
+            format: outcome.format,
+            records: outcome.records,
+            warnings: outcome.warnings.iter().map(ToString::to_string).collect(),
+            error: error.map(|error| match error.kind {
+                CaptureErrorKind::Open(_) => format!("cannot open {error}"),
+                _ => error.to_string(),
+            }),
+            // What can be read of a damaged capture is judged; a file that is
+            // no capture is a mistake of whoever named it.
+            status: match (error, outcome.format) {
+                (None, _) => DONE,
+                (Some(_), Some(_)) => FINDINGS,
+                (Some(_), None) => USAGE,
+            },
         }
-    }
-
-    /// Notes what ended the reading.
-    pub(crate) fn fail(&mut self, error: &CaptureError, status: u8) {
-        self.error = Some(match error.kind {
-            CaptureErrorKind::Open(_) => format!("cannot open {error}"),
-            _ => error.to_string(),
-        });
-        self.status = status;
     }
 }
 
@@ -61,21 +62,26 @@ impl ReplayReport {
     pub(crate) fn new<M: Matcher>(
         ruleset: &Ruleset,
         replay: &Replay<M>,
-        captures: Vec<CaptureReport>,
+        captures: &[CaptureOutcome],
+        finished: Finished,
     ) -> Self {
         let mut ruleset = ruleset.clone();
         ruleset.add_counters(replay.counters());
         let tally = replay.tally().clone();
         Self {
-            remarks: remarks(&tally, replay.interfaces(), replay.unmet_steps()),
+            remarks: remarks(&tally, replay.placement()),
             ruleset,
             tally,
-            captures,
+            captures: captures.iter().map(CaptureReport::new).collect(),
+            finished,
         }
     }
 
     /// The exit status.
     pub(crate) fn status(&self) -> u8 {
+        if self.finished == Finished::Partial {
+            return INTERRUPTED;
+        }
         let refused = match self.tally.refused_link_types().next() {
             Some(_) => FINDINGS,
             None => DONE,
@@ -113,7 +119,9 @@ impl ReplayReport {
     }
 }
 
-fn remarks(tally: &Tally, interfaces: &InterfaceNames, unmet_steps: usize) -> Vec<String> {
+fn remarks(tally: &Tally, placement: &Placement) -> Vec<String> {
+    let interfaces = placement.interfaces();
+    let unmet_steps = placement.unmet_steps();
     let mut remarks = Vec::new();
     if let Some(records) = tally.assumed.get(&Assumed::Chain) {
         let records = counted(*records, "packet");

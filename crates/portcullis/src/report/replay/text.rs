@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
 use portcullis_core::ruleset::Counter;
+use portcullis_runtime::replay::Finished;
 use portcullis_syntax::ipchains::{ListOptions, Listed};
 use portcullis_syntax::listing;
 use portcullis_syntax::names::Names;
@@ -17,6 +18,9 @@ impl ReplayReport {
         let mut out = String::new();
         if !matches!(after, After::Lines(0)) {
             out.push('\n');
+        }
+        if self.finished == Finished::Partial {
+            out.push_str("Interrupted: this is partial, up to where it was stopped\n\n");
         }
         self.write_records(&mut out)?;
         self.write_verdicts(&mut out)?;
