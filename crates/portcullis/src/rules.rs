@@ -1,7 +1,7 @@
 //! Loads files of rules and shows what is wrong with them.
 
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Read as _};
 use std::ops::Range;
 use std::path::Path;
 
@@ -9,8 +9,9 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::{Context, anyhow};
 use portcullis_core::ruleset::Ruleset;
 use portcullis_syntax::names::Names;
-use portcullis_syntax::script::{self, Mistake, Printed, Script};
+use portcullis_syntax::script::{self, Mistake, MistakeKind, Printed, Script};
 
+use crate::report::stderr::{printable, tell};
 use crate::resolve::SystemResolver;
 
 /// What to do about commands that fail.
@@ -31,17 +32,15 @@ pub(crate) enum Hosts {
 
 const SERVICES: &str = "/etc/services";
 
-/// Loads rules. Mistakes go to standard error; where they are not tolerated,
-/// there is no ruleset.
+/// Loads rules; `-` is standard input. Mistakes go to standard error; where
+/// they are not tolerated, there is no ruleset.
 pub(crate) fn load(
     path: &Path,
     on_mistake: OnMistake,
     hosts: Hosts,
 ) -> anyhow::Result<Option<Ruleset>> {
-    let file = path.display().to_string();
-    let bytes = fs::read(path).with_context(|| format!("cannot read the rules {file}"))?;
-    // Old scripts have comments in old encodings.
-    let source = String::from_utf8_lossy(&bytes);
+    let file = printable(&path.display().to_string());
+    let source = read(path).with_context(|| format!("cannot read the rules {file}"))?;
     if source.contains('\0') {
         return Err(anyhow!("{file} is not a text file of rules"));
     }
@@ -54,12 +53,47 @@ pub(crate) fn load(
     }
     let script = script::read(&source, &names);
     let shown = Shown::new(&file, &source);
-    match on_mistake {
-        OnMistake::KeepGoing => shown.report(&script),
-        OnMistake::Refuse => shown.explain(&script),
+    let decided = script
+        .mistakes
+        .iter()
+        .all(|mistake| mistake.kind == MistakeKind::Failed);
+    if script.commands == 0 {
+        tell(format_args!(
+            "{file}: there is no command in it; every packet meets the policy ACCEPT"
+        ));
     }
-    let usable = on_mistake == OnMistake::KeepGoing || script.mistakes.is_empty();
-    Ok(usable.then_some(script.ruleset))
+    match on_mistake {
+        OnMistake::KeepGoing if decided => {
+            shown.report(&script);
+            Ok(Some(script.ruleset))
+        }
+        _ => {
+            shown.explain(&script);
+            Ok(script.mistakes.is_empty().then_some(script.ruleset))
+        }
+    }
+}
+
+/// Reads a text of 1999: in Latin-1 if it is not UTF-8, with the line ends of
+/// any system.
+fn read(path: &Path) -> io::Result<String> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes)?;
+        bytes
+    } else {
+        fs::read(path)?
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => error.into_bytes().into_iter().map(char::from).collect(),
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(if text.contains('\n') {
+        text.to_owned()
+    } else {
+        text.replace('\r', "\n")
+    })
 }
 
 /// A file of rules, to be quoted from.
@@ -89,10 +123,10 @@ impl<'a> Shown<'a> {
         };
         for printed in &script.printed {
             for warning in warnings(printed) {
-                eprintln!(
+                tell(format_args!(
                     "{}\n",
                     self.snippet(&renderer, Level::WARNING, warning, &printed.span, None)
-                );
+                ));
             }
         }
         for mistake in &script.mistakes {
@@ -102,15 +136,17 @@ impl<'a> Shown<'a> {
                 hint,
                 ..
             } = mistake;
-            eprintln!(
+            tell(format_args!(
                 "{}\n",
                 self.snippet(&renderer, Level::ERROR, message, span, hint.as_deref())
-            );
+            ));
         }
         if !script.mistakes.is_empty() {
             let (file, commands) = (self.file, script.commands);
             let wrong = script.mistakes.len();
-            eprintln!("{file}: {wrong} of {commands} commands are wrong; nothing was judged");
+            tell(format_args!(
+                "{file}: {wrong} of {commands} commands are wrong; nothing was judged"
+            ));
         }
     }
 
@@ -140,20 +176,23 @@ impl<'a> Shown<'a> {
         for printed in &script.printed {
             let number = self.line_number(printed.span.start);
             for warning in warnings(printed) {
-                eprintln!("{}:{number}: {warning}", self.file);
+                tell(format_args!("{}:{number}: {warning}", self.file));
             }
         }
         for mistake in &script.mistakes {
             let number = self.line_number(mistake.span.start);
-            eprintln!("{}:{number}: {}", self.file, mistake.command.trim());
+            let command = printable(mistake.command.trim());
+            tell(format_args!("{}:{number}: {command}", self.file));
             for line in mistake.report.lines() {
-                eprintln!("    {line}");
+                tell(format_args!("    {}", printable(line)));
             }
         }
         if !script.mistakes.is_empty() {
             let (file, commands) = (self.file, script.commands);
             let failed = script.mistakes.len();
-            eprintln!("{file}: {failed} of {commands} commands failed and were skipped");
+            tell(format_args!(
+                "{file}: {failed} of {commands} commands failed and were skipped"
+            ));
         }
     }
 
