@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use portcullis_testkit::golden::shared_folder;
 use serde_json::Value;
@@ -155,6 +157,42 @@ fn a_reader_that_goes_away_costs_no_written_packet() {
     assert!(child.wait().unwrap().success());
     let [whole, part] = ["whole.pcap", "part.pcap"].map(|it| fs::read(scratch.path(it)).unwrap());
     assert!(whole == part);
+}
+
+#[test]
+fn an_interrupted_replay_sums_up_what_it_did() {
+    let scratch = Scratch::new();
+    let mut child = scratch
+        .replay(&["-".into()])
+        .args(["--json", "--log", "log"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A capture that does not end: one section after the other.
+    let mut capture = child.stdin.take().unwrap();
+    let bytes = fs::read(day()).unwrap();
+    let feeder = thread::spawn(move || {
+        let give_up = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < give_up && capture.write_all(&bytes).is_ok() {}
+    });
+    while fs::metadata(scratch.path("log")).map_or(0, |log| log.len()) == 0 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["partial"], true);
+    assert_eq!(result["records"]["all_accounted_for"], true);
 }
 
 #[test]
