@@ -14,7 +14,7 @@ use std::ops::Range;
 use portcullis_core::names::ChainName;
 use portcullis_core::ruleset::{BuiltIn, EditError, Policy, Ruleset};
 
-use crate::ipchains::{self, Output, RunError};
+use crate::ipchains::{self, Fidelity, Output, RunError};
 use crate::names::Names;
 
 pub use words::{Lines, ShellError, Variables, Word};
@@ -58,6 +58,11 @@ pub struct Printed {
 
 /// Reads a file of rules.
 pub fn read(source: &str, names: &Names) -> Script {
+    read_as(source, names, Fidelity::default())
+}
+
+/// Reads a file of rules, with or without the mistakes of the original.
+pub fn read_as(source: &str, names: &Names, fidelity: Fidelity) -> Script {
     let mut script = Script {
         ruleset: Ruleset::new(),
         mistakes: Vec::new(),
@@ -70,7 +75,7 @@ pub fn read(source: &str, names: &Names) -> Script {
             Ok(words) if words.is_empty() => {}
             Ok(words) => {
                 script.commands += 1;
-                script.run(source, &words, names);
+                script.run(source, &words, names, fidelity);
             }
             Err(error) => {
                 script.commands += 1;
@@ -88,7 +93,7 @@ pub fn read(source: &str, names: &Names) -> Script {
 }
 
 impl Script {
-    fn run(&mut self, source: &str, words: &[Word], names: &Names) {
+    fn run(&mut self, source: &str, words: &[Word], names: &Names, fidelity: Fidelity) {
         let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
         let program = texts[0].rsplit('/').next().unwrap_or_default();
         if let Some(chain) = texts[0].strip_prefix(':') {
@@ -98,10 +103,10 @@ impl Script {
             let arguments: Vec<String> = std::iter::once("ipchains".to_owned())
                 .chain(texts)
                 .collect();
-            let output = ipchains::run(&arguments, &mut self.ruleset, names);
+            let output = ipchains::run(&arguments, &mut self.ruleset, names, fidelity);
             self.note(source, words, 1, output, names);
         } else if program == "ipchains" {
-            let output = ipchains::run(&texts, &mut self.ruleset, names);
+            let output = ipchains::run(&texts, &mut self.ruleset, names, fidelity);
             self.note(source, words, 0, output, names);
         } else {
             self.mistakes.push(Mistake {

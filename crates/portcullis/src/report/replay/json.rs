@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 
 use portcullis_core::ruleset::{Chain, Policy, Target};
 use portcullis_runtime::replay::Finished;
-use portcullis_syntax::save;
+use portcullis_syntax::save::{self, Form};
 use serde::Serialize;
 
 use super::ReplayReport;
@@ -142,7 +142,7 @@ fn chain_object(chain: &Chain, references: usize) -> ChainObject<'_> {
                 target: rule.target.as_ref().map(Target::as_str),
                 packets: rule.counter.packets,
                 bytes: rule.counter.bytes,
-                rule: save::rule_text(rule),
+                rule: save::rule_text(rule, Form::Lossless),
             })
             .collect(),
     }
