@@ -61,7 +61,8 @@ pub struct LocalAddresses {
 }
 
 impl LocalAddresses {
-    /// Every address in one of these networks is this machine's own.
+    /// Every address in one of these networks is this machine's own, and so
+    /// is every loopback address.
     pub fn new(networks: Vec<Network>) -> Self {
         Self { networks }
     }
@@ -81,7 +82,8 @@ impl LocalAddresses {
     }
 
     fn contains(&self, address: u32) -> bool {
-        self.networks.iter().any(|it| it.contains(address))
+        const LOOPBACK: Network = Network::with_prefix(0x7f00_0000, 8);
+        LOOPBACK.contains(address) || self.networks.iter().any(|it| it.contains(address))
     }
 }
 

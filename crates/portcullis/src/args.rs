@@ -173,7 +173,14 @@ fn network(text: &str) -> Result<Network, String> {
     let length = length
         .filter(|length| *length <= 32)
         .ok_or("the length of a network is 0 to 32")?;
-    Ok(Network::with_prefix(address.to_bits(), length))
+    let network = Network::with_prefix(address.to_bits(), length);
+    if network.address() != address.to_bits() {
+        let first = std::net::Ipv4Addr::from_bits(network.address());
+        return Err(format!(
+            "write {address} for this one address, or {first}/{length} for the whole network"
+        ));
+    }
+    Ok(network)
 }
 
 fn built_in(text: &str) -> Result<BuiltIn, String> {

@@ -11,13 +11,15 @@ mod resolve;
 mod rules;
 mod ruleset_file;
 
+use std::env;
 use std::process::ExitCode;
-use std::{env, io};
 
 use clap::Parser;
 
 use args::{Cli, Command};
 use commands::ipchains::Invocation;
+use report::stderr::tell;
+use report::stdout::StdoutClosed;
 
 /// Exit status: done.
 const DONE: u8 = 0;
@@ -38,17 +40,10 @@ fn main() -> ExitCode {
     match result {
         Ok(status) => ExitCode::from(status),
         // Who reads our output may stop at any time.
-        Err(error) if is_broken_pipe(&error) => ExitCode::from(DONE),
+        Err(error) if error.is::<StdoutClosed>() => ExitCode::from(DONE),
         Err(error) => {
-            eprintln!("portcullis: {error:#}");
+            tell(format_args!("portcullis: {error:#}"));
             ExitCode::from(USAGE)
         }
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,7 +1,7 @@
 //! Loads files of rules and shows what is wrong with them.
 
 use std::fs;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Read as _};
 use std::ops::Range;
 use std::path::Path;
 
@@ -10,8 +10,9 @@ use anyhow::{Context, anyhow};
 use portcullis_core::ruleset::Ruleset;
 use portcullis_syntax::ipchains::Fidelity;
 use portcullis_syntax::names::Names;
-use portcullis_syntax::script::{self, Printed, Script};
+use portcullis_syntax::script::{self, MistakeKind, Printed, Script};
 
+use crate::report::stderr::{printable, tell};
 use crate::resolve::SystemResolver;
 
 /// What to do about commands that fail.
@@ -32,17 +33,15 @@ pub(crate) enum Hosts {
 
 const SERVICES: &str = "/etc/services";
 
-/// Loads rules. Mistakes go to standard error; where they are not tolerated,
-/// there is no ruleset.
+/// Loads rules; `-` is standard input. Mistakes go to standard error; where
+/// they are not tolerated, there is no ruleset.
 pub(crate) fn load(
     path: &Path,
     on_mistake: OnMistake,
     hosts: Hosts,
 ) -> anyhow::Result<Option<Ruleset>> {
-    let file = path.display().to_string();
-    let bytes = fs::read(path).with_context(|| format!("cannot read the rules {file}"))?;
-    // Old scripts have comments in old encodings.
-    let source = String::from_utf8_lossy(&bytes);
+    let file = printable(&path.display().to_string());
+    let source = read(path).with_context(|| format!("cannot read the rules {file}"))?;
     if source.contains('\0') {
         return Err(anyhow!("{file} is not a text file of rules"));
     }
@@ -57,12 +56,50 @@ pub(crate) fn load(
         OnMistake::Refuse => Fidelity::Repaired,
     };
     let script = script::read_as(&source, &names, fidelity);
-    match on_mistake {
-        OnMistake::KeepGoing => Shown::new(&file, &source).report(&script),
-        OnMistake::Refuse => eprint!("{}", explain(&file, &source, &script, "nothing was judged")),
+    let decided = script
+        .mistakes
+        .iter()
+        .all(|mistake| mistake.kind == MistakeKind::Failed);
+    if script.commands == 0 {
+        tell(format_args!(
+            "{file}: there is no command in it; every packet meets the policy ACCEPT"
+        ));
     }
-    let usable = on_mistake == OnMistake::KeepGoing || script.mistakes.is_empty();
-    Ok(usable.then_some(script.ruleset))
+    match on_mistake {
+        OnMistake::KeepGoing if decided => {
+            Shown::new(&file, &source).report(&script);
+            Ok(Some(script.ruleset))
+        }
+        _ => {
+            let text = explain(&file, &source, &script, "nothing was judged");
+            if !text.is_empty() {
+                tell(format_args!("{}", text.trim_end()));
+            }
+            Ok(script.mistakes.is_empty().then_some(script.ruleset))
+        }
+    }
+}
+
+/// Reads a text of 1999: in Latin-1 if it is not UTF-8, with the line ends of
+/// any system.
+fn read(path: &Path) -> io::Result<String> {
+    let bytes = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        io::stdin().read_to_end(&mut bytes)?;
+        bytes
+    } else {
+        fs::read(path)?
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => error.into_bytes().into_iter().map(char::from).collect(),
+    };
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    Ok(if text.contains('\n') {
+        text.to_owned()
+    } else {
+        text.replace('\r', "\n")
+    })
 }
 
 /// Adds this machine's services to the built-in ones.
@@ -149,20 +186,23 @@ impl<'a> Shown<'a> {
         for printed in &script.printed {
             let number = self.line_number(printed.span.start);
             for warning in warnings(printed) {
-                eprintln!("{}:{number}: {warning}", self.file);
+                tell(format_args!("{}:{number}: {warning}", self.file));
             }
         }
         for mistake in &script.mistakes {
             let number = self.line_number(mistake.span.start);
-            eprintln!("{}:{number}: {}", self.file, mistake.command.trim());
+            let command = printable(mistake.command.trim());
+            tell(format_args!("{}:{number}: {command}", self.file));
             for line in mistake.report.lines() {
-                eprintln!("    {line}");
+                tell(format_args!("    {}", printable(line)));
             }
         }
         if !script.mistakes.is_empty() {
             let (file, commands) = (self.file, script.commands);
             let failed = script.mistakes.len();
-            eprintln!("{file}: {failed} of {commands} commands failed and were skipped");
+            tell(format_args!(
+                "{file}: {failed} of {commands} commands failed and were skipped"
+            ));
         }
     }
 

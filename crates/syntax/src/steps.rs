@@ -47,7 +47,11 @@ pub fn read(source: &str) -> Result<Vec<PacketSteps>, StepsError> {
         }
         let error = |word: &str, message: String| StepsError {
             line: number,
-            column: column(line, word),
+            // Every word is a part of the line.
+            column: line[..word.as_ptr() as usize - line.as_ptr() as usize]
+                .chars()
+                .count()
+                + 1,
             message,
         };
         let mut words = text.split_whitespace();
@@ -57,7 +61,8 @@ pub fn read(source: &str) -> Result<Vec<PacketSteps>, StepsError> {
             .ok()
             .filter(|record| *record > packets.last().map_or(0, |last| last.record))
             .ok_or_else(|| {
-                let message = format!("`{first}' should be a record number above the one before");
+                let message =
+                    format!("`{first}' should be a record number, and above the one before");
                 error(first, message)
             })?;
         let steps: Vec<Step> = words
@@ -69,7 +74,7 @@ pub fn read(source: &str) -> Result<Vec<PacketSteps>, StepsError> {
             })
             .collect::<Result<_, _>>()?;
         if steps.is_empty() {
-            return Err(error("", "this packet meets no chain".to_owned()));
+            return Err(error(first, "this packet meets no chain".to_owned()));
         }
         packets.push(PacketSteps { record, steps });
     }
@@ -78,17 +83,11 @@ pub fn read(source: &str) -> Result<Vec<PacketSteps>, StepsError> {
 
 /// Reads `CHAIN:INTERFACE`.
 pub fn step(word: &str) -> Option<Step> {
-    let (chain, interface) = word.split_once(':')?;
+    let (chain, interface) = word.split_once(':').filter(|(_, name)| !name.is_empty())?;
     Some(Step {
         chain: BuiltIn::from_name(chain)?,
         interface: InterfaceName::new(interface)?,
     })
-}
-
-/// Column of a word that is a part of `line`.
-fn column(line: &str, word: &str) -> usize {
-    let offset = line.find(word).unwrap_or(0);
-    line[..offset].chars().count() + 1
 }
 
 #[cfg(test)]
@@ -109,6 +108,9 @@ mod tests {
             ("1 input", 1, 3),
             ("1 inptu:eth0", 1, 3),
             ("x", 1, 1),
+            ("5 input:e 5 input:e", 1, 11),
+            ("1 input:", 1, 3),
+            ("99999999999999999999 input:e", 1, 1),
         ] {
             let error = read(text).unwrap_err();
             assert_eq!((error.line, error.column), (line, column), "{text}");

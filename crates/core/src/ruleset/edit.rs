@@ -129,6 +129,7 @@ impl Ruleset {
         if self.position(&name).is_some() {
             return Err(EditError::ChainExists);
         }
+        self.positions.insert(name, self.chains.len());
         self.chains.push(Chain::user(name));
         Ok(())
     }
@@ -146,6 +147,7 @@ impl Ruleset {
             return Err(EditError::ChainNotEmpty);
         }
         self.chains.remove(place);
+        self.index();
         Ok(())
     }
 

@@ -14,6 +14,7 @@ pub use counters::{Counter, CounterTable};
 pub use edit::EditError;
 pub use rule::{Mark, Rule, Target, TosChange, Verdict};
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::names::ChainName;
@@ -23,14 +24,18 @@ use crate::names::ChainName;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ruleset {
     chains: Vec<Chain>,
+    positions: BTreeMap<ChainName, usize>,
 }
 
 impl Ruleset {
     /// The state after boot: three empty built-in chains that accept.
     pub fn new() -> Self {
-        Self {
+        let mut ruleset = Self {
             chains: BuiltIn::ALL.into_iter().map(Chain::built_in).collect(),
-        }
+            positions: BTreeMap::new(),
+        };
+        ruleset.index();
+        ruleset
     }
 
     /// The chains in kernel order.
@@ -40,24 +45,17 @@ impl Ruleset {
 
     /// The place of the chain with this name.
     pub fn position(&self, name: &ChainName) -> Option<usize> {
-        self.chains.iter().position(|chain| chain.name() == name)
+        self.positions.get(name).copied()
     }
 
     /// The chain with this name.
     pub fn chain(&self, name: &ChainName) -> Option<&Chain> {
-        self.chains.iter().find(|chain| chain.name() == name)
+        self.chains.get(self.position(name)?)
     }
 
     /// For each chain its reference count: the rules that jump to it, and one
     /// for being built in (§1).
     pub fn references(&self) -> Vec<usize> {
-        let mut names: Vec<(ChainName, usize)> = self
-            .chains
-            .iter()
-            .enumerate()
-            .map(|(position, chain)| (*chain.name(), position))
-            .collect();
-        names.sort_unstable();
         let mut counts: Vec<usize> = self
             .chains
             .iter()
@@ -65,12 +63,18 @@ impl Ruleset {
             .collect();
         for rule in self.chains.iter().flat_map(Chain::rules) {
             if let Some(Target::Chain(name)) = &rule.target
-                && let Ok(found) = names.binary_search_by_key(name, |(name, _)| *name)
+                && let Some(position) = self.position(name)
             {
-                counts[names[found].1] += 1;
+                counts[position] += 1;
             }
         }
         counts
+    }
+
+    /// Notes anew where each chain stands.
+    fn index(&mut self) {
+        let names = self.chains.iter().map(|chain| *chain.name());
+        self.positions = names.zip(0..).collect();
     }
 
     /// How many rules there are in all chains.

@@ -13,6 +13,8 @@ use portcullis_syntax::names::Names;
 use portcullis_syntax::scripts;
 
 use crate::USAGE;
+use crate::report::stderr::tell;
+use crate::report::stdout;
 use crate::resolve::SystemNames;
 use crate::rules;
 use crate::ruleset_file::{RulesetFile, RulesetFileError};
@@ -88,16 +90,15 @@ impl Invocation {
             Err(error) => match error.downcast()? {
                 // Quotes the file; it says itself what it is about.
                 RulesetFileError::Mistakes(mistakes) => {
-                    eprintln!("{mistakes}");
+                    tell(format_args!("{mistakes}"));
                     return Ok(USAGE);
                 }
                 error => return Err(error.into()),
             },
         };
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(output.stdout.as_bytes())?;
-        stdout.flush()?;
-        eprint!("{}", output.stderr);
+        stdout::write(output.stdout.as_bytes())?;
+        // Where nobody listens, nobody is to be told.
+        let _ = io::stderr().write_all(output.stderr.as_bytes());
         Ok(output.status)
     }
 

@@ -12,6 +12,8 @@ use jiff::tz::TimeZone;
 use portcullis_core::message::Message;
 use portcullis_runtime::capture::Timestamp;
 
+use super::stdout;
+
 /// Bytes gathered before they are written.
 const BUFFER: usize = 1 << 18;
 
@@ -135,31 +137,31 @@ pub(crate) struct LogFile {
     out: BufWriter<Box<dyn Write + Send>>,
     shape: Shape,
     lines: u64,
-    on_stdout: bool,
+    /// The file's name; `None` for standard output.
+    path: Option<String>,
 }
 
 impl LogFile {
     pub(crate) fn stdout(shape: Shape) -> anyhow::Result<Self> {
-        let mut file = Self::new(Box::new(io::stdout()), shape);
-        file.on_stdout = true;
+        let mut file = Self::new(Box::new(io::stdout()), shape, None);
         if shape == Shape::Json {
-            file.out.write_all(b"{\"log\":[")?;
+            file.write_all("{\"log\":[")?;
         }
         Ok(file)
     }
 
     pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
-        let file = File::create(path)
-            .with_context(|| format!("cannot write the log {}", path.display()))?;
-        Ok(Self::new(Box::new(file), Shape::Text))
+        let name = path.display().to_string();
+        let file = File::create(path).with_context(|| format!("cannot write the log {name}"))?;
+        Ok(Self::new(Box::new(file), Shape::Text, Some(name)))
     }
 
-    fn new(out: Box<dyn Write + Send>, shape: Shape) -> Self {
+    fn new(out: Box<dyn Write + Send>, shape: Shape, path: Option<String>) -> Self {
         Self {
             out: BufWriter::with_capacity(BUFFER, out),
             shape,
             lines: 0,
-            on_stdout: false,
+            path,
         }
     }
 
@@ -170,7 +172,19 @@ impl LogFile {
             text = text.strip_prefix(',').unwrap_or(text);
         }
         self.lines += lines.count;
-        Ok(self.out.write_all(text.as_bytes())?)
+        self.write_all(text)
+    }
+
+    fn write_all(&mut self, text: &str) -> anyhow::Result<()> {
+        let written = self.out.write_all(text.as_bytes());
+        written.map_err(|error| self.explain(error))
+    }
+
+    fn explain(&self, error: io::Error) -> anyhow::Error {
+        match &self.path {
+            None => stdout::explain(error),
+            Some(path) => anyhow::Error::new(error).context(format!("cannot write the log {path}")),
+        }
     }
 
     /// Writes everything that is buffered, and says what the report follows.
@@ -178,15 +192,14 @@ impl LogFile {
         let after = match self.shape {
             Shape::Text => After::Lines(self.lines),
             Shape::Json => {
-                self.out.write_all(b"]")?;
+                self.write_all("]")?;
                 After::JsonMember
             }
         };
-        self.out.flush()?;
-        Ok(if self.on_stdout {
-            after
-        } else {
-            After::Lines(0)
+        self.out.flush().map_err(|error| self.explain(error))?;
+        Ok(match self.path {
+            None => after,
+            Some(_) => After::Lines(0),
         })
     }
 }

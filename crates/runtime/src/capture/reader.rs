@@ -48,6 +48,15 @@ pub enum Format {
     Pcapng,
 }
 
+/// Opening a directory succeeds, and only reading from it fails.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    if file.metadata()?.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    Ok(file)
+}
+
 /// Bytes shown of a file that is not a capture.
 const BEGINNING: usize = 16;
 
@@ -61,7 +70,7 @@ impl CaptureReader {
             return Self::new(io::stdin(), "standard input");
         }
         let name = path.display().to_string();
-        match File::open(path) {
+        match open_file(path) {
             Ok(file) => Self::new(file, &name),
             Err(error) => {
                 let (file, kind) = (name.into(), CaptureErrorKind::Open(error));

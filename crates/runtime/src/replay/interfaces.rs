@@ -39,6 +39,16 @@ impl InterfaceNames {
         self.by_chain[chain.position()] = Some(name);
     }
 
+    /// Whether the user named the interface that forwarded packets leave by.
+    pub(super) fn tells_outgoing(&self) -> bool {
+        let named = |chain: BuiltIn| {
+            self.by_chain[chain.position()]
+                .or(self.everywhere)
+                .is_some()
+        };
+        named(BuiltIn::Forward) && named(BuiltIn::Output)
+    }
+
     /// Names of captures that had to be changed to fit, with what they became.
     pub fn changed(&self) -> &BTreeMap<String, InterfaceName> {
         &self.changed

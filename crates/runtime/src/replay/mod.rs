@@ -19,7 +19,7 @@ mod tally;
 use std::sync::Arc;
 
 use portcullis_core::judge::{Decided, Effects, End, Judge, Ruling};
-use portcullis_core::matcher::{Matcher, Place, Trace};
+use portcullis_core::matcher::{Matcher, Place};
 use portcullis_core::message::{Message, NetlinkCopy};
 use portcullis_core::packet::{Damage, Ipv4Packet, Missing, Unusable};
 use portcullis_core::reference::Reference;
@@ -65,7 +65,7 @@ pub trait ReplaySink {
     /// records come in any order; the messages about one come in theirs.
     fn message(&mut self, record: &Record<'_>, message: &Message<'_>);
 
-    /// The record's way ended with this ruling. Called only where
+    /// The record's way ended with this ruling, not by its TTL. Called only where
     /// [`wants_rulings`](Self::wants_rulings).
     fn judged(&mut self, record: &Record<'_>, step: &Step, ruling: &Ruling);
 
@@ -146,7 +146,7 @@ impl<M: Matcher> Replay<M> {
         let wire_length = wire_length.max(bytes.len());
         self.steps.clear();
         let placement = &mut self.placement;
-        let assumed = placement.place(number, record, &network, &mut self.steps);
+        let guessed = placement.place(number, record, &network, &mut self.steps);
         let Some(first) = self.steps.first() else {
             return Err(NotJudged::NotInSteps);
         };
@@ -157,7 +157,7 @@ impl<M: Matcher> Replay<M> {
         if packet.missing() != Missing::Nothing && self.lacks(&packet) {
             return Err(NotJudged::CutShort);
         }
-        self.tally.assume(assumed);
+        self.tally.assume(guessed.all());
         Ok(packet)
     }
 
@@ -179,17 +179,32 @@ impl<M: Matcher> Replay<M> {
         let Ok(key) = packet.key() else {
             return false;
         };
-        let mut trace = Trace::new();
-        for step in &self.steps {
-            if self.reference.needs(packet.missing(), step, &key) {
-                return true;
-            }
-            let verdict = self.reference.decide(step, &key, &mut trace);
-            if !step.lets_through(verdict) {
-                break;
-            }
-        }
-        false
+        // The missing fields read as zero. Up to the first step that needs one
+        // the way is the right one; after it, it does not matter.
+        let mut met = StepsMet::default();
+        Judge::new(Arc::clone(&self.reference)).walk(&self.steps, packet, &mut met);
+        let missing = packet.missing();
+        met.0
+            .iter()
+            .any(|step| self.reference.needs(missing, step, &key))
+    }
+}
+
+/// The steps of a walk that has no other effects.
+#[derive(Default)]
+struct StepsMet(Vec<Step>);
+
+impl Effects for StepsMet {
+    fn count_rule(&mut self, _place: Place, _bytes: u16) {}
+
+    fn count_policy(&mut self, _chain: BuiltIn, _bytes: u16) {}
+
+    fn message(&mut self, _message: &Message<'_>) {}
+
+    fn copy(&mut self, _copy: &NetlinkCopy<'_>) {}
+
+    fn ruling(&mut self, step: &Step, _ruling: &Ruling) {
+        self.0.push(*step);
     }
 }
 
@@ -237,8 +252,9 @@ impl<'a, S: ReplaySink> RecordEffects<'a, S> {
 
     /// Files the record under its end.
     fn finish(self, end: Option<End>) -> Result<(), NotJudged> {
+        let expired = matches!(end, Some(End::TtlExceeded));
         if let Some((step, ruling)) = self.last {
-            if self.sink.wants_rulings() {
+            if self.sink.wants_rulings() && !expired {
                 self.sink.judged(self.record, &step, &ruling);
             }
             if let Decided::ByCheck(kind) = ruling.decided {
@@ -246,7 +262,7 @@ impl<'a, S: ReplaySink> RecordEffects<'a, S> {
             }
         }
         self.tally.judged(1);
-        self.tally.ttl_exceeded += u64::from(matches!(end, Some(End::TtlExceeded)));
+        self.tally.ttl_exceeded += u64::from(expired);
         Ok(())
     }
 }

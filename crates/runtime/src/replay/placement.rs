@@ -17,8 +17,6 @@ use crate::link::Network;
 pub struct Placement {
     chains: Chains,
     interfaces: InterfaceNames,
-    /// Packets that were found among the steps.
-    steps_met: usize,
 }
 
 /// What tells the chains.
@@ -44,16 +42,11 @@ impl Chains {
 impl Placement {
     /// Chains and interface names.
     pub fn new(chains: Chains, interfaces: InterfaceNames) -> Self {
-        Self {
-            chains,
-            interfaces,
-            steps_met: 0,
-        }
+        Self { chains, interfaces }
     }
 
     /// Takes over what another worker found out.
     pub(super) fn add(&mut self, other: &Self) {
-        self.steps_met += other.steps_met;
         self.interfaces.add(&other.interfaces);
     }
 
@@ -61,10 +54,13 @@ impl Placement {
         self.interfaces.next_capture();
     }
 
-    /// Packets that the file of steps names and no capture brought.
-    pub fn unmet_steps(&self) -> usize {
+    /// How many packets the file of steps names behind this record number:
+    /// after the last record, those that no capture brought.
+    pub fn steps_after(&self, record: u64) -> usize {
         match &self.chains {
-            Chains::Steps(named) => named.len() - self.steps_met,
+            Chains::Steps(named) => {
+                named.len() - named.partition_point(|(number, _)| *number <= record)
+            }
             _ => 0,
         }
     }
@@ -82,7 +78,7 @@ impl Placement {
         record: &Record<'_>,
         network: &Network<'_>,
         steps: &mut Vec<Step>,
-    ) -> impl Iterator<Item = Assumed> + use<> {
+    ) -> Guessed {
         let Network::Ipv4 {
             packet,
             group,
@@ -90,49 +86,67 @@ impl Placement {
             loopback,
         } = *network
         else {
-            return assumed(false, false);
+            return Guessed::default();
         };
         let direction = record.direction.or(direction);
-        let mut assumed_chain = false;
+        let mut guessed = Guessed::default();
+        let mut loopback = loopback;
         let chains: &[BuiltIn] = match &self.chains {
             Chains::Steps(named) => {
                 if let Ok(found) = named.binary_search_by_key(&number, |(record, _)| *record) {
                     steps.extend(&named[found].1);
-                    self.steps_met += 1;
                 }
-                return assumed(false, false);
+                return Guessed::default();
             }
             Chains::One(BuiltIn::Input) => &[BuiltIn::Input],
             Chains::One(BuiltIn::Forward) => &[BuiltIn::Forward],
             Chains::One(BuiltIn::Output) => &[BuiltIn::Output],
-            Chains::Local(local) => route(local, packet, group).chains(),
+            Chains::Local(local) => {
+                let route = route(local, packet, group);
+                guessed.outgoing = route == Route::Through && !self.interfaces.tells_outgoing();
+                // What a machine sends to itself crosses no other interface.
+                loopback |= route == Route::Within;
+                route.chains()
+            }
             Chains::Direction => match direction {
                 Some(Direction::Outbound) => &[BuiltIn::Output],
                 Some(Direction::Inbound) => &[BuiltIn::Input],
                 None => {
-                    assumed_chain = true;
+                    guessed.chain = true;
                     &[BuiltIn::Input]
                 }
             },
         };
-        let mut assumed_interface = false;
         for chain in chains {
             let (interface, made_up) = self.interfaces.name(*chain, record.interface, loopback);
-            assumed_interface |= made_up;
+            guessed.interface |= made_up;
             steps.push(Step {
                 chain: *chain,
                 interface,
             });
         }
-        assumed(assumed_chain, assumed_interface)
+        guessed
     }
 }
 
-fn assumed(chain: bool, interface: bool) -> impl Iterator<Item = Assumed> + use<> {
-    let chain = chain.then_some(Assumed::Chain);
-    chain
+/// What was taken for granted about one record.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Guessed {
+    chain: bool,
+    interface: bool,
+    outgoing: bool,
+}
+
+impl Guessed {
+    pub(super) fn all(self) -> impl Iterator<Item = Assumed> {
+        [
+            self.chain.then_some(Assumed::Chain),
+            self.interface.then_some(Assumed::Interface),
+            self.outgoing.then_some(Assumed::Outgoing),
+        ]
         .into_iter()
-        .chain(interface.then_some(Assumed::Interface))
+        .flatten()
+    }
 }
 
 /// The route by addresses. A frame that the link layer sends to many is not

@@ -48,6 +48,8 @@ pub enum Assumed {
     Chain,
     /// The interface's name.
     Interface,
+    /// That a forwarded packet leaves by the interface that it came in on.
+    Outgoing,
 }
 
 impl Tally {

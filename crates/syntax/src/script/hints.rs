@@ -114,7 +114,10 @@ fn usage_hint(error: &UsageError, words: &[Word], shift: usize, names: &Names) -
         Kind::RedirectChain => "redirect in the input chain".to_owned(),
         Kind::RedirectProtocol => "add -p tcp or -p udp".to_owned(),
         Kind::MissingOption(letter) => format!("add -{letter}"),
-        Kind::IllegalOption(letter) => format!("leave -{letter} out"),
+        Kind::IllegalOption(_) => match words.get(error.word.checked_sub(shift)?) {
+            Some(word) => format!("leave {} out", word.text),
+            None => return None,
+        },
         Kind::RepeatedOption(letter) => match letter {
             's' | 'd' => format!("give -{letter} once, with at most one port or range"),
             letter => format!("give -{letter} once"),

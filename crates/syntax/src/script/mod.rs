@@ -32,9 +32,21 @@ pub struct Script {
     pub commands: usize,
 }
 
+/// What a mistake means for the rest of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MistakeKind {
+    /// The command failed, as it would have under a shell, which goes on.
+    Failed,
+    /// A shell would have done something here that decides which of the other
+    /// commands run, or with which words: nobody can say what the file means.
+    NeedsShell,
+}
+
 /// A command that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
+    /// Whether the rest still means something.
+    pub kind: MistakeKind,
     /// What is wrong.
     pub message: String,
     /// The bytes of the file that are wrong, within one line.
@@ -72,14 +84,16 @@ pub fn read_as(source: &str, names: &Names, fidelity: Fidelity) -> Script {
     let mut variables = Variables::default();
     for line in Lines::new(source) {
         match variables.expand(line) {
-            Ok(words) if words.is_empty() => {}
-            Ok(words) => {
-                script.commands += 1;
-                script.run(source, &words, names, fidelity);
+            Ok(commands) => {
+                for words in commands {
+                    script.commands += 1;
+                    script.run(source, &words, names, fidelity);
+                }
             }
             Err(error) => {
                 script.commands += 1;
                 script.mistakes.push(Mistake {
+                    kind: MistakeKind::NeedsShell,
                     report: format!("{}\n", error.message),
                     command: source[line_of(source, error.span.start)].to_owned(),
                     message: error.message,
@@ -110,6 +124,11 @@ impl Script {
             self.note(source, words, 0, output, names);
         } else {
             self.mistakes.push(Mistake {
+                kind: if steers_the_shell(&texts[0]) {
+                    MistakeKind::NeedsShell
+                } else {
+                    MistakeKind::Failed
+                },
                 message: format!("`{}' is not an ipchains command", texts[0]),
                 span: words[0].span.clone(),
                 hint: Some(hints::other_program(program)),
@@ -132,6 +151,7 @@ impl Script {
                 ),
             };
             self.mistakes.push(Mistake {
+                kind: MistakeKind::Failed,
                 message,
                 span: at.map_or(whole.clone(), |word| word.span.clone()),
                 hint: hints::hint(error, words, shift, &self.ruleset, names),
@@ -174,6 +194,7 @@ impl Script {
         if let Err((at, message)) = result {
             let word = words.get(at).unwrap_or(&words[0]);
             self.mistakes.push(Mistake {
+                kind: MistakeKind::Failed,
                 report: format!("ipchains-restore: {message}\n"),
                 message,
                 span: word.span.clone(),
@@ -186,6 +207,45 @@ impl Script {
             });
         }
     }
+}
+
+/// Whether a command decides about the commands after it.
+fn steers_the_shell(command: &str) -> bool {
+    matches!(
+        command,
+        "if" | "then"
+            | "else"
+            | "elif"
+            | "fi"
+            | "for"
+            | "while"
+            | "until"
+            | "do"
+            | "done"
+            | "case"
+            | "esac"
+            | "select"
+            | "function"
+            | "{"
+            | "}"
+            | "!"
+            | "["
+            | "[["
+            | "test"
+            | "exit"
+            | "exec"
+            | "return"
+            | "break"
+            | "continue"
+            | "eval"
+            | "source"
+            | "."
+            | "trap"
+            | "unset"
+            | "shift"
+            | "read"
+            | "alias"
+    )
 }
 
 /// The bytes of the line around `at`, without its end.
@@ -263,17 +323,40 @@ mod tests {
     }
 
     #[test]
+    fn the_habits_of_1999_are_understood() {
+        let script = load(
+            "IPCHAINS=/sbin/ipchains; export IPCHAINS\nexport EXTIF=eth0 LAN=10.0.0.0/8\n\
+             $IPCHAINS -F; $IPCHAINS -X > /dev/null 2>&1\n\
+             $IPCHAINS -A input -i $EXTIF -s $LAN -j DENY 2>/dev/null # spoof\n",
+        );
+        assert_eq!(script.mistakes, []);
+        assert_eq!((script.commands, script.ruleset.rule_count()), (3, 1));
+    }
+
+    #[test]
+    fn variables_cannot_fill_the_memory() {
+        let mut source = "A=xxxxxxxxxxxxxxxx\n".to_owned();
+        for _ in 0..40 {
+            source += "A=\"$A$A$A$A\"\n";
+        }
+        assert!(load(&source).mistakes[0].message.contains("longer than"));
+    }
+
+    #[test]
     fn what_only_a_shell_can_do_is_refused() {
         for (line, wrong) in [
             ("ipchains -A input -s $OUTSIDE", "$OUTSIDE"),
             ("ipchains -A input -s `hostname`", "`"),
-            ("ipchains -F; ipchains -X", ";"),
-            ("ipchains -L > /tmp/x", ">"),
+            ("ipchains -N a || ipchains -F a", "|"),
+            ("ipchains -A input < file", "<"),
+            ("if [ -x /sbin/ipchains ]; then", "if"),
+            ("stop() {", "("),
             ("ipchains -A input -s '10.0.0.1", "'"),
         ] {
             let found = mistakes(line);
-            assert_eq!(found.len(), 1, "{line}");
             assert_eq!(found[0].1, wrong, "{line}");
+            let kind = load(line).mistakes[0].kind;
+            assert_eq!(kind, MistakeKind::NeedsShell, "{line}");
         }
     }
 }

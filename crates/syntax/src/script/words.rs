@@ -92,28 +92,48 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// The words of a line. A line of assignments has none.
-    pub fn expand(&mut self, line: Line<'_>) -> Result<Vec<Word>, ShellError> {
-        let mut lexer = Lexer {
-            line,
-            at: 0,
-            values: &self.values,
-            words: Vec::new(),
-            word: None,
-        };
-        lexer.run()?;
-        let mut words = lexer.words;
-        let assignments = words
-            .iter()
+    /// The commands of a line, each as its words. Assignments set variables
+    /// and are no commands.
+    pub fn expand(&mut self, line: Line<'_>) -> Result<Vec<Vec<Word>>, ShellError> {
+        let mut commands = Vec::new();
+        let mut at = 0;
+        while at < line.text.len() {
+            let mut lexer = Lexer {
+                line,
+                at,
+                values: &self.values,
+                words: Vec::new(),
+                word: None,
+            };
+            lexer.run()?;
+            at = lexer.at;
+            let words = lexer.words;
+            let words = self.assign(line, words);
+            if !words.is_empty() {
+                commands.push(words);
+            }
+        }
+        Ok(commands)
+    }
+
+    /// Takes the assignments that a command begins with out of its words.
+    fn assign(&mut self, line: Line<'_>, mut words: Vec<Word>) -> Vec<Word> {
+        let exported = usize::from(words.first().is_some_and(|word| word.text == "export"));
+        let leading = words[exported..].iter();
+        let count = leading
             .take_while(|word| assignment(line, word).is_some())
             .count();
-        let rest = words.split_off(assignments);
-        for word in &words {
+        let rest = words.split_off(exported + count);
+        for word in &words[exported..] {
             if let Some((name, value)) = assignment(line, word) {
                 self.values.insert(name.to_owned(), value.to_owned());
             }
         }
-        Ok(rest)
+        if exported == 1 {
+            // `export NAME` changes nothing here.
+            return Vec::new();
+        }
+        rest
     }
 }
 
@@ -132,6 +152,10 @@ fn is_name(name: &str) -> bool {
             .all(|it| it.is_ascii_alphanumeric() || it == '_')
 }
 
+/// Bytes that variables may make of one command: a script that doubles a
+/// variable line by line would otherwise fill the memory.
+const LONGEST: usize = 1 << 16;
+
 struct Lexer<'a> {
     line: Line<'a>,
     at: usize,
@@ -148,7 +172,7 @@ impl Lexer<'_> {
             self.at += letter.len_utf8();
             match letter {
                 ' ' | '\t' | '\r' | '\n' | '\u{b}' | '\u{c}' => self.end_word(start),
-                '#' if self.word.is_none() => break,
+                '#' if self.word.is_none() => self.at = self.line.text.len(),
                 '\\' => self.escaped(start),
                 '\'' => self.single_quoted(start)?,
                 '"' => self.double_quoted(start)?,
@@ -156,9 +180,12 @@ impl Lexer<'_> {
                     let value = self.variable(start)?;
                     self.split_value(start, &value);
                 }
-                ';' | '|' | '&' | '<' | '>' | '(' | ')' | '`' => {
-                    return Err(self.needs_shell(start));
+                ';' => {
+                    self.end_word(start);
+                    return Ok(());
                 }
+                '>' => self.redirection(start)?,
+                '|' | '&' | '<' | '(' | ')' | '`' => return Err(self.needs_shell(start)),
                 letter => self.push(start, letter),
             }
         }
@@ -190,6 +217,27 @@ impl Lexer<'_> {
         }
     }
 
+    /// Where output goes does not matter here: `>` and what belongs to it is
+    /// passed over.
+    fn redirection(&mut self, start: usize) -> Result<(), ShellError> {
+        // `2>`: the number is no word.
+        if let Some(word) = self.word.take()
+            && !word.text.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            self.word = Some(word);
+            self.end_word(start);
+        }
+        let rest = self.line.text[self.at..].trim_start_matches(['>', '&']);
+        let rest = rest.trim_start_matches([' ', '\t']);
+        let end = rest.find([' ', '\t', ';', '#', '|', '&', '<', '>', '(', ')', '`']);
+        let target = &rest[..end.unwrap_or(rest.len())];
+        if target.is_empty() {
+            return Err(self.needs_shell(start));
+        }
+        self.at = self.line.text.len() - rest.len() + target.len();
+        Ok(())
+    }
+
     /// A letter after `\` stands for itself, a line end for nothing.
     fn escaped(&mut self, start: usize) {
         let rest = &self.line.text[self.at..];
@@ -202,12 +250,9 @@ impl Lexer<'_> {
             self.at += line_end;
             return;
         }
-        match self.peek() {
-            Some(letter) => {
-                self.at += letter.len_utf8();
-                self.push(start, letter);
-            }
-            None => self.push(start, '\\'),
+        if let Some(letter) = self.peek() {
+            self.at += letter.len_utf8();
+            self.push(start, letter);
         }
     }
 
@@ -265,11 +310,24 @@ impl Lexer<'_> {
             return Err(self.needs_shell(start));
         }
         self.at += length;
+        if self.written() > LONGEST {
+            return Err(ShellError {
+                message: format!("`{name}' makes this line longer than {LONGEST} bytes"),
+                span: self.span(start, self.at),
+                hint: "write what is meant",
+            });
+        }
         self.values.get(name).cloned().ok_or_else(|| ShellError {
             message: format!("`{name}' is not set in this file"),
             span: self.span(start, self.at),
             hint: "write the value, or a line NAME=VALUE before this one",
         })
+    }
+
+    /// Bytes of all words of this command so far.
+    fn written(&self) -> usize {
+        let words = self.words.iter().chain(&self.word);
+        words.map(|word| word.text.len()).sum()
     }
 
     /// Outside quotes a value may be several words.

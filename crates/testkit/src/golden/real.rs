@@ -65,14 +65,18 @@ fn session_text(source: &str, names: &Names) -> String {
     let mut text = String::new();
     let mut variables = script::Variables::default();
     for line in script::Lines::new(source) {
-        let words = match variables.expand(line) {
-            Ok(words) => words,
+        let commands = match variables.expand(line) {
+            Ok(commands) => commands,
             Err(error) => return format!("{}\n", error.message),
         };
-        let (Some(first), Some(last)) = (words.first(), words.last()) else {
+        // One command a line.
+        let Some((words, (first, last))) = commands.into_iter().next().and_then(|words| {
+            let span = (words.first()?.span.start, words.last()?.span.end);
+            Some((words, span))
+        }) else {
             continue;
         };
-        text += &format!("$ {}\n", &source[first.span.start..last.span.end]);
+        text += &format!("$ {}\n", &source[first..last]);
         let words: Vec<String> = words.into_iter().map(|word| word.text).collect();
         let output = ipchains::run(&words, &mut ruleset, names, Fidelity::Strict);
         for line in output.stdout.lines() {

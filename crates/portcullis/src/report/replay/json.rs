@@ -1,7 +1,6 @@
 //! The JSON form of a replay's result; `docs/replay-json.md` describes it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
 
 use portcullis_core::ruleset::{Chain, Policy, Target};
 use portcullis_runtime::replay::Finished;
@@ -10,6 +9,7 @@ use serde::Serialize;
 
 use super::ReplayReport;
 use crate::report::log_lines::After;
+use crate::report::stdout;
 
 impl ReplayReport {
     /// Finishes the JSON document that the log lines began, or writes a whole
@@ -20,8 +20,7 @@ impl ReplayReport {
             After::JsonMember => document.replacen('{', ",", 1),
             After::Lines(_) => document,
         };
-        writeln!(io::stdout(), "{rest}")?;
-        Ok(io::stdout().flush()?)
+        stdout::write(format!("{rest}\n").as_bytes())
     }
 }
 

@@ -12,6 +12,7 @@ use portcullis_runtime::replay::{
     Assumed, CaptureOutcome, Finished, NotJudged, Placement, Replay, Tally,
 };
 
+use super::stderr::{printable, tell};
 use crate::interrupt::INTERRUPTED;
 use crate::{DONE, FINDINGS, USAGE};
 
@@ -23,6 +24,8 @@ pub(crate) struct ReplayReport {
     captures: Vec<CaptureReport>,
     remarks: Vec<String>,
     finished: Finished,
+    /// What captures that were written lack.
+    left_out: Vec<String>,
 }
 
 /// How the reading of one capture went.
@@ -39,7 +42,7 @@ impl CaptureReport {
     fn new(outcome: &CaptureOutcome) -> Self {
         let error = outcome.error.as_ref();
         Self {
-            file: outcome.path.display().to_string(),
+            file: printable(&outcome.path.display().to_string()),
             format: outcome.format,
             records: outcome.records,
             warnings: outcome.warnings.iter().map(ToString::to_string).collect(),
@@ -64,6 +67,7 @@ impl ReplayReport {
         replay: &Replay<M>,
         captures: &[CaptureOutcome],
         finished: Finished,
+        left_out: Vec<String>,
     ) -> Self {
         let mut ruleset = ruleset.clone();
         ruleset.add_counters(replay.counters());
@@ -74,6 +78,7 @@ impl ReplayReport {
             tally,
             captures: captures.iter().map(CaptureReport::new).collect(),
             finished,
+            left_out,
         }
     }
 
@@ -83,8 +88,8 @@ impl ReplayReport {
             return INTERRUPTED;
         }
         let refused = match self.tally.refused_link_types().next() {
-            Some(_) => FINDINGS,
-            None => DONE,
+            None if self.left_out.is_empty() => DONE,
+            _ => FINDINGS,
         };
         let captures = self.captures.iter().map(|capture| capture.status);
         captures.chain([refused]).max().unwrap_or(DONE)
@@ -95,17 +100,20 @@ impl ReplayReport {
     pub(crate) fn complain(&self, quiet: bool) {
         for capture in &self.captures {
             for warning in capture.warnings.iter().filter(|_| !quiet) {
-                eprintln!("portcullis: {}: {warning}", capture.file);
+                tell(format_args!("portcullis: {}: {warning}", capture.file));
             }
             if let Some(error) = &capture.error {
-                eprintln!("portcullis: {error}");
+                tell(format_args!("portcullis: {}", printable(error)));
             }
         }
+        for what in &self.left_out {
+            tell(format_args!("portcullis: {}", printable(what)));
+        }
         for (link, records) in self.tally.refused_link_types() {
-            eprintln!(
-                "portcullis: link type {link} is not supported; {} were not judged",
-                counted(records, "record")
-            );
+            let records = counted(records, "record");
+            tell(format_args!(
+                "portcullis: link type {link} is not supported; not judged for it: {records}"
+            ));
         }
     }
 
@@ -121,12 +129,19 @@ impl ReplayReport {
 
 fn remarks(tally: &Tally, placement: &Placement) -> Vec<String> {
     let interfaces = placement.interfaces();
-    let unmet_steps = placement.unmet_steps();
+    let unmet_steps = placement.steps_after(tally.records);
     let mut remarks = Vec::new();
     if let Some(records) = tally.assumed.get(&Assumed::Chain) {
         let records = counted(*records, "packet");
         remarks.push(format!(
             "{records} assumed to be for input, for want of --local, --chain or --steps"
+        ));
+    }
+    if let Some(records) = tally.assumed.get(&Assumed::Outgoing) {
+        let records = counted(*records, "packet");
+        remarks.push(format!(
+            "{records} forwarded: the outgoing interface was assumed to be the incoming one; \
+             --interface forward=NAME --interface output=NAME tell it"
         ));
     }
     if tally.assumed.contains_key(&Assumed::Interface) {
@@ -137,6 +152,7 @@ fn remarks(tally: &Tally, placement: &Placement) -> Vec<String> {
         ));
     }
     for (given, name) in interfaces.changed() {
+        let given = printable(given);
         remarks.push(format!(
             "the interface `{given}' is called {name}; --interface sets another name"
         ));

@@ -1,7 +1,6 @@
 //! The summary for people.
 
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
 
 use portcullis_core::ruleset::Counter;
 use portcullis_runtime::replay::Finished;
@@ -11,6 +10,7 @@ use portcullis_syntax::names::Names;
 
 use super::{ReplayReport, counted};
 use crate::report::log_lines::After;
+use crate::report::stdout;
 
 impl ReplayReport {
     /// Prints the summary; an empty line sets it apart from log lines.
@@ -41,8 +41,7 @@ impl ReplayReport {
         for remark in &self.remarks {
             writeln!(out, "Note: {remark}")?;
         }
-        io::stdout().write_all(out.as_bytes())?;
-        Ok(io::stdout().flush()?)
+        stdout::write(out.as_bytes())
     }
 
     fn write_records(&self, out: &mut String) -> fmt::Result {

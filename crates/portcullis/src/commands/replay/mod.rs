@@ -1,5 +1,7 @@
 //! `portcullis replay`.
 
+mod outputs;
+
 use std::fs;
 use std::num::NonZero;
 use std::sync::Arc;
@@ -13,18 +15,19 @@ use portcullis_core::message::Message;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::{Ruleset, Verdict};
 use portcullis_core::traversal::{LocalAddresses, Step};
-use portcullis_runtime::capture::{CaptureWriter, Chunk, Record};
+use portcullis_runtime::capture::{Chunk, Record};
 use portcullis_runtime::replay::{
     self, Chains, Checksums, ChunkSink, InterfaceNames, Placement, Replay, ReplaySink, Worker,
 };
 use portcullis_syntax::steps;
 
-use crate::args::{LogPrefix, ReplayArgs, VerdictFile};
-use crate::report::log_lines::{Formatter, Lines, LogFile, Prefix, Shape};
+use crate::args::{LogPrefix, ReplayArgs};
+use crate::report::log_lines::{Formatter, Prefix, Shape};
 use crate::report::progress::ProgressBar;
 use crate::report::replay::ReplayReport;
 use crate::rules::{self, Hosts, OnMistake};
 use crate::{USAGE, interrupt};
+use outputs::{Output, Outputs, Wanted};
 
 /// Runs the command; the result is the exit status.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
@@ -43,7 +46,7 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
     };
     let ruleset = Arc::new(ruleset);
     let mut workers = workers(args, &ruleset)?;
-    let mut output = Outputs::new(args)?;
+    let mut outputs = Outputs::new(args, log_shape(args))?;
     let stop = Arc::new(AtomicBool::new(false));
     interrupt::set_on_signal(&stop)?;
     let mut bar = ProgressBar::new(&args.captures, args.quiet);
@@ -52,14 +55,14 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
         &mut workers,
         &stop,
         |progress| bar.show(progress),
-        |chunk| output.write(chunk),
+        |output| outputs.write(&output),
     )?;
     bar.finish();
-    let after = output.finish()?;
+    let (after, left_out) = outputs.finish()?;
     let Some(replay) = sum(workers) else {
         return Ok(USAGE);
     };
-    let report = ReplayReport::new(&ruleset, &replay, &captures, finished);
+    let report = ReplayReport::new(&ruleset, &replay, &captures, finished, left_out);
     report.complain(args.quiet);
     if args.json {
         report.write_json(after)?;
@@ -169,22 +172,6 @@ struct Sink {
     ruleset: Arc<Ruleset>,
 }
 
-/// A packet that is to be written.
-struct Wanted {
-    /// The record's number in its capture.
-    number: u64,
-    verdict: Verdict,
-    comment: String,
-}
-
-/// What a worker hands in about a chunk.
-struct Output {
-    lines: Lines,
-    rulings: Vec<Wanted>,
-    /// The records, where any is to be written.
-    chunk: Chunk,
-}
-
 impl ReplaySink for Sink {
     fn message(&mut self, record: &Record<'_>, message: &Message<'_>) {
         self.formatter.add(record.number, record.time, message);
@@ -240,46 +227,5 @@ fn comment(ruleset: &Ruleset, step: &Step, ruling: &Ruling) -> String {
         }
         Decided::ByPolicy => format!("{chain}: policy {verdict}"),
         Decided::ByCheck(_) => format!("{chain}: fragment check {verdict}"),
-    }
-}
-
-/// Where everything is written, in the order of the capture.
-struct Outputs {
-    log: LogFile,
-    writers: Vec<(VerdictFile, CaptureWriter)>,
-}
-
-impl Outputs {
-    fn new(args: &ReplayArgs) -> anyhow::Result<Self> {
-        let log = match &args.log {
-            Some(path) => LogFile::create(path)?,
-            None => LogFile::stdout(log_shape(args))?,
-        };
-        let mut writers = Vec::new();
-        for wanted in &args.write {
-            writers.push((wanted.clone(), CaptureWriter::create(&wanted.file)?));
-        }
-        Ok(Self { log, writers })
-    }
-
-    fn write(&mut self, output: Output) -> anyhow::Result<()> {
-        self.log.write(&output.lines)?;
-        let first = output.chunk.records_before() + 1;
-        for wanted in &output.rulings {
-            let record = output.chunk.record((wanted.number - first) as usize);
-            for (file, writer) in &mut self.writers {
-                if file.verdict == wanted.verdict {
-                    writer.write(&record, Some(&wanted.comment))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> anyhow::Result<crate::report::log_lines::After> {
-        for (_, writer) in self.writers {
-            writer.finish()?;
-        }
-        self.log.finish()
     }
 }

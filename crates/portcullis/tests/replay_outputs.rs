@@ -1,0 +1,220 @@
+//! What a replay writes, where, and what it refuses to write.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use portcullis_testkit::golden::shared_folder;
+use serde_json::Value;
+
+const RULES: &str = "\
+ipchains -P input DENY
+ipchains -A input -p tcp ! -y -j ACCEPT
+ipchains -A input -p udp -l
+ipchains -A input -p tcp -y -l -j REJECT
+ipchains -A output -l -t 0x01 0x10
+";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn day() -> PathBuf {
+    root().join("examples/gateway/day.pcapng")
+}
+
+struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    fn new() -> Self {
+        let scratch = Self(tempfile::tempdir().unwrap());
+        fs::write(scratch.path("rules"), RULES).unwrap();
+        scratch
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// `replay` of these captures with the rules above.
+    fn replay(&self, captures: &[PathBuf]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.current_dir(self.0.path());
+        command.args(["replay", "--rules", "rules"]).args(captures);
+        command
+    }
+}
+
+fn run(command: &mut Command) -> Output {
+    command.output().unwrap()
+}
+
+#[test]
+fn any_number_of_threads_writes_the_same() {
+    let scratch = Scratch::new();
+    let mut captures = vec![day()];
+    let shared = shared_folder().join("captures");
+    for name in [
+        "nmap-full-scan.pcap",
+        "ng-wireshark-sample.pcapng",
+        "sll-large.pcap",
+    ] {
+        let capture = shared.join(name);
+        assert!(capture.exists() || std::env::var_os("CI").is_none());
+        captures.extend(capture.exists().then_some(capture));
+    }
+    let results = ["1", "2", "3", "7"].map(|threads| {
+        let written = format!("DENY=deny-{threads}.pcapng");
+        let local = [
+            "--local",
+            "198.51.100.1",
+            "--threads",
+            threads,
+            "--write",
+            &written,
+        ];
+        let output = run(scratch.replay(&captures).args(local));
+        assert!(output.status.success());
+        let written = fs::read(scratch.path(&format!("deny-{threads}.pcapng"))).unwrap();
+        (output.stdout, written)
+    });
+    for result in &results[1..] {
+        assert!(*result == results[0]);
+    }
+}
+
+#[test]
+fn written_captures_hold_what_the_verdicts_count() {
+    let scratch = Scratch::new();
+    let write = [
+        "--write",
+        "ACCEPT=accept.pcap",
+        "--write",
+        "reject=reject.pcapng",
+        "--json",
+    ];
+    let output = run(scratch.replay(&[day()]).args(write));
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for (verdict, file) in [("ACCEPT", "accept.pcap"), ("REJECT", "reject.pcapng")] {
+        let verdicts = result["verdicts"].as_array().unwrap();
+        let counted = verdicts.iter().find(|it| it["verdict"] == verdict).unwrap();
+        let output = run(scratch.replay(&[scratch.path(file)]).arg("--json"));
+        let again: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(again["records"]["read"], counted["packets"], "{file}");
+    }
+    let commented = fs::read(scratch.path("reject.pcapng")).unwrap();
+    let comment = b"input: input rule 3 REJECT";
+    assert!(
+        commented
+            .windows(comment.len())
+            .any(|bytes| bytes == comment)
+    );
+}
+
+#[test]
+fn nothing_is_overwritten_that_is_read() {
+    let scratch = Scratch::new();
+    fs::copy(day(), scratch.path("day.pcapng")).unwrap();
+    for outputs in [
+        ["--log", "day.pcapng", "--quiet", "--quiet"],
+        ["--log", "rules", "--quiet", "--quiet"],
+        ["--write", "DENY=day.pcapng", "--log", "log"],
+        ["--write", "DENY=x.pcap", "--write", "ACCEPT=./x.pcap"],
+    ] {
+        let mut outputs = outputs.to_vec();
+        outputs.dedup();
+        let output = run(scratch.replay(&[scratch.path("day.pcapng")]).args(&outputs));
+        assert_eq!(output.status.code(), Some(2), "{outputs:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("would overwrite"), "{message}");
+    }
+    let original = fs::read(day()).unwrap();
+    assert!(fs::read(scratch.path("day.pcapng")).unwrap() == original);
+    assert_eq!(fs::read_to_string(scratch.path("rules")).unwrap(), RULES);
+}
+
+#[test]
+fn a_reader_that_goes_away_costs_no_written_packet() {
+    let scratch = Scratch::new();
+    let captures = vec![day(); 40];
+    let whole = run(scratch
+        .replay(&captures)
+        .args(["--write", "DENY=whole.pcap"]));
+    assert!(whole.status.success());
+    let mut child = scratch
+        .replay(&captures)
+        .args(["--write", "DENY=part.pcap"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    assert!(child.wait().unwrap().success());
+    let [whole, part] = ["whole.pcap", "part.pcap"].map(|it| fs::read(scratch.path(it)).unwrap());
+    assert!(whole == part);
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_one() {
+    let scratch = Scratch::new();
+    for (stdout, arguments) in [
+        ("/dev/full", ["--quiet", "--threads", "1"]),
+        ("/dev/null", ["--log", "/dev/full", "--json"]),
+    ] {
+        let file = fs::OpenOptions::new().write(true).open(stdout).unwrap();
+        let output = scratch
+            .replay(&[day()])
+            .args(arguments)
+            .stdout(file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+            .wait_with_output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains("cannot write"), "{message}");
+    }
+}
+
+#[test]
+fn nobody_has_to_listen_to_complaints() {
+    let scratch = Scratch::new();
+    fs::write(scratch.path("rules"), "ipchains -A nowhere\n").unwrap();
+    let full = fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let status = scratch.replay(&[day()]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(2));
+}
+
+#[test]
+fn scripts_that_steer_a_shell_are_not_guessed_at() {
+    let scratch = Scratch::new();
+    let script =
+        "ipchains -P input DENY\nif [ \"$1\" = stop ]; then\nipchains -P input ACCEPT\nfi\n";
+    fs::write(scratch.path("rules"), script).unwrap();
+    let output = run(scratch.replay(&[day()]).arg("--keep-going"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn old_text_is_read_as_it_was_meant() {
+    let scratch = Scratch::new();
+    for rules in [
+        &b"# CR only\ripchains -P input REJECT\r"[..],
+        b"# CR and LF\r\nipchains -P input \\\r\n REJECT\r\n",
+        b"\xef\xbb\xbfipchains -P input REJECT",
+        b"# gr\xfc\xdfe\nipchains -P input REJECT\n",
+    ] {
+        fs::write(scratch.path("rules"), rules).unwrap();
+        let output = run(scratch.replay(&[day()]).arg("--json"));
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(result["chains"][0]["policy"], "REJECT", "{rules:?}");
+    }
+}
