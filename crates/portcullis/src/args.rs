@@ -11,14 +11,34 @@ use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = IPCHAINS)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
+/// The old commands are not for clap: their arguments go through as they are.
+const IPCHAINS: &str = "\
+As ipchains 1.3.9:
+  portcullis [--ruleset FILE] [--strict-1.3.9] ipchains ARGS...
+  portcullis [--ruleset FILE] ipchains-save [-v] [CHAIN]
+  portcullis [--ruleset FILE] ipchains-restore [-v] [-f] [-p]
+
+The rules are in FILE, or in the file that PORTCULLIS_RULESET names. --strict-1.3.9, or
+PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Replay(ReplayArgs),
+    Replay(Box<ReplayArgs>),
+    InstallLinks(InstallLinksArgs),
+}
+
+/// Make links named ipchains, ipchains-save and ipchains-restore to this program.
+#[derive(Debug, Args)]
+pub(crate) struct InstallLinksArgs {
+    /// Where to put them.
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
 }
 
 /// Judge the packets of captures: what would this ruleset do to this traffic?

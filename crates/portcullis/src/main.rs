@@ -9,12 +9,15 @@ mod interrupt;
 mod report;
 mod resolve;
 mod rules;
+mod ruleset_file;
 
+use std::env;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use args::{Cli, Command};
+use commands::ipchains::Invocation;
 use report::stderr::tell;
 use report::stdout::StdoutClosed;
 
@@ -26,8 +29,13 @@ const FINDINGS: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Replay(args) => commands::replay::run(&args),
+    let arguments: Vec<_> = env::args_os().collect();
+    let result = match Invocation::recognize(&arguments) {
+        Some(ipchains) => ipchains.run(),
+        None => match Cli::parse_from(arguments).command {
+            Command::Replay(args) => commands::replay::run(&args),
+            Command::InstallLinks(args) => commands::install_links::run(&args),
+        },
     };
     match result {
         Ok(status) => ExitCode::from(status),

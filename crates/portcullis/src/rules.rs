@@ -8,8 +8,9 @@ use std::path::Path;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::{Context, anyhow};
 use portcullis_core::ruleset::Ruleset;
+use portcullis_syntax::ipchains::Fidelity;
 use portcullis_syntax::names::Names;
-use portcullis_syntax::script::{self, Mistake, MistakeKind, Printed, Script};
+use portcullis_syntax::script::{self, MistakeKind, Printed, Script};
 
 use crate::report::stderr::{printable, tell};
 use crate::resolve::SystemResolver;
@@ -45,14 +46,16 @@ pub(crate) fn load(
         return Err(anyhow!("{file} is not a text file of rules"));
     }
     let mut names = Names::new();
-    if let Ok(services) = fs::read_to_string(SERVICES) {
-        names.add_services(&services);
-    }
+    add_services(&mut names);
     if hosts == Hosts::LookedUp {
         names.resolve_with(Box::new(SystemResolver));
     }
-    let script = script::read(&source, &names);
-    let shown = Shown::new(&file, &source);
+    // Who keeps going wants what a shell and ipchains made of the file.
+    let fidelity = match on_mistake {
+        OnMistake::KeepGoing => Fidelity::Strict,
+        OnMistake::Refuse => Fidelity::Repaired,
+    };
+    let script = script::read_as(&source, &names, fidelity);
     let decided = script
         .mistakes
         .iter()
@@ -64,11 +67,14 @@ pub(crate) fn load(
     }
     match on_mistake {
         OnMistake::KeepGoing if decided => {
-            shown.report(&script);
+            Shown::new(&file, &source).report(&script);
             Ok(Some(script.ruleset))
         }
         _ => {
-            shown.explain(&script);
+            let text = explain(&file, &source, &script, "nothing was judged");
+            if !text.is_empty() {
+                tell(format_args!("{}", text.trim_end()));
+            }
             Ok(script.mistakes.is_empty().then_some(script.ruleset))
         }
     }
@@ -96,6 +102,19 @@ fn read(path: &Path) -> io::Result<String> {
     })
 }
 
+/// Adds this machine's services to the built-in ones.
+pub(crate) fn add_services(names: &mut Names) {
+    if let Ok(services) = fs::read_to_string(SERVICES) {
+        names.add_services(&services);
+    }
+}
+
+/// Quotes the line of every mistake and remark, with a caret and advice, and
+/// says at the end what came of it.
+pub(crate) fn explain(file: &str, source: &str, script: &Script, outcome: &str) -> String {
+    Shown::new(file, source).explain(script, outcome)
+}
+
 /// A file of rules, to be quoted from.
 struct Shown<'a> {
     file: &'a str,
@@ -114,40 +133,31 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Quotes the line of every mistake, with a caret and advice.
-    fn explain(&self, script: &Script) {
+    fn explain(&self, script: &Script, outcome: &str) -> String {
         let renderer = if std::io::stderr().is_terminal() {
             Renderer::styled()
         } else {
             Renderer::plain()
         };
+        let mut text = String::new();
         for printed in &script.printed {
             for warning in warnings(printed) {
-                tell(format_args!(
-                    "{}\n",
-                    self.snippet(&renderer, Level::WARNING, warning, &printed.span, None)
-                ));
+                text += &self.snippet(&renderer, Level::WARNING, warning, &printed.span, None);
+                text += "\n\n";
             }
         }
         for mistake in &script.mistakes {
-            let Mistake {
-                message,
-                span,
-                hint,
-                ..
-            } = mistake;
-            tell(format_args!(
-                "{}\n",
-                self.snippet(&renderer, Level::ERROR, message, span, hint.as_deref())
-            ));
+            let (message, span) = (&mistake.message, &mistake.span);
+            let hint = mistake.hint.as_deref();
+            text += &self.snippet(&renderer, Level::ERROR, message, span, hint);
+            text += "\n\n";
         }
         if !script.mistakes.is_empty() {
             let (file, commands) = (self.file, script.commands);
             let wrong = script.mistakes.len();
-            tell(format_args!(
-                "{file}: {wrong} of {commands} commands are wrong; nothing was judged"
-            ));
+            text += &format!("{file}: {wrong} of {commands} commands are wrong; {outcome}\n");
         }
+        text
     }
 
     fn snippet(

@@ -6,10 +6,12 @@
 //! - [`capture`] reads and writes capture files (pcap and pcapng, gzip and zstd).
 //! - [`link`] finds the IPv4 packet inside a captured frame.
 //! - [`replay`] judges the records of captures.
+//! - [`store`] keeps the ruleset that commands read and change.
 
 pub mod capture;
 mod direction;
 pub mod link;
 pub mod replay;
+pub mod store;
 
 pub use direction::Direction;

@@ -2,6 +2,7 @@
 //!
 //! * [`ipchains`] is the command: arguments in, edits and output text out,
 //! * [`script`] reads files of such commands, and `ipchains-save` text,
+//! * [`scripts`] are `ipchains-save` and `ipchains-restore`,
 //! * [`listing`], [`save`] and [`proc_files`] print rulesets in the three
 //!   formats of their time,
 //! * [`steps`] reads which chains the packets of a capture meet,
@@ -17,4 +18,5 @@ pub mod names;
 pub mod proc_files;
 pub mod save;
 pub mod script;
+pub mod scripts;
 pub mod steps;

@@ -11,7 +11,7 @@ use portcullis_core::ruleset::{
 };
 
 use crate::ipchains::{ListOptions, Listed, NamedTarget};
-use crate::names::{Names, icmp_name_for, protocol_name};
+use crate::names::{Names, Transport, icmp_name_for, protocol_name};
 
 /// Appends the listing to `out`; the error is the name of a chain that does
 /// not exist.
@@ -42,6 +42,10 @@ pub fn write(
 /// Appends the line that `-v` prints about a rule that is being edited.
 pub fn write_rule_line(out: &mut String, rule: &Rule, target: Option<&NamedTarget>) {
     let conditions = &rule.conditions;
+    // The port of a REDIRECT follows without a sign between.
+    let redirect = target
+        .filter(|target| target.name.as_str() == "REDIRECT")
+        .map(|target| target.redirect_port);
     let target = target.map_or("-", |target| target.name.as_str());
     line(out, format_args!("{target} "));
     line(
@@ -75,17 +79,20 @@ pub fn write_rule_line(out: &mut String, rule: &Rule, target: Option<&NamedTarge
         out,
         format_args!("{}{destination}  ", bang(&conditions.destination, "")),
     );
-    line(out, format_args!("{}\n", ports_text(conditions, true)));
+    let ports = PortNames::Numeric.ports(conditions, redirect, "");
+    line(out, format_args!("{ports}\n"));
 }
 
-/// What printing a rule with `-v` does to it: a wildcard interface gets one
-/// more `+`, and so no longer names what was written (§9).
-pub(crate) fn append_plus(rule: &mut Rule) {
-    if let InterfacePattern::Prefix(prefix) = rule.conditions.interface.value
-        && prefix != InterfaceName::EMPTY
-        && let Some(longer) = InterfaceName::new(&format!("{prefix}+"))
-    {
-        rule.conditions.interface.value = InterfacePattern::Prefix(longer);
+/// Appends so many `+` to the prefix of a wildcard interface, as far as the
+/// kernel's field has room.
+pub(crate) fn append_pluses(rule: &mut Rule, times: usize) {
+    for _ in 0..times {
+        if let InterfacePattern::Prefix(prefix) = rule.conditions.interface.value
+            && prefix != InterfaceName::EMPTY
+            && let Some(longer) = InterfaceName::new(&format!("{prefix}+"))
+        {
+            rule.conditions.interface.value = InterfacePattern::Prefix(longer);
+        }
     }
 }
 
@@ -189,14 +196,16 @@ impl Listing<'_> {
             out,
             format_args!("{}{destination:<20}", bang(&conditions.destination, "")),
         );
-        out.push_str(&ports_text(conditions, options.numeric));
-        if let Some(Target::Redirect(port)) = rule.target {
-            match (port, options.numeric) {
-                (0, true) => out.push_str(" =>  *"),
-                (0, false) => out.push_str(" =>  any"),
-                (port, _) => line(out, format_args!(" => {port}")),
-            }
-        }
+        let ports = if options.numeric {
+            PortNames::Numeric
+        } else {
+            PortNames::Services(self.names)
+        };
+        let redirect = match rule.target {
+            Some(Target::Redirect(port)) => Some(port),
+            _ => None,
+        };
+        out.push_str(&ports.ports(conditions, redirect, " => "));
         out.push('\n');
     }
 
@@ -294,29 +303,66 @@ fn mask_text(network: &Network) -> String {
     }
 }
 
-fn ports_text(conditions: &Conditions, numeric: bool) -> String {
-    let number = u8::try_from(conditions.protocol.value).unwrap_or(0);
-    if !matches!(number, protocol::TCP | protocol::UDP | protocol::ICMP) {
-        return "  n/a".to_owned();
-    }
-    let (source, destination) = (&conditions.source_ports, &conditions.destination_ports);
-    let inverted = source.is_inverted() || destination.is_inverted();
-    if number == protocol::ICMP
-        && !numeric
-        && !inverted
-        && let Some(name) = icmp_name_for(source.value, destination.value)
-    {
-        return format!("  {name}");
-    }
-    let range = |ports: &Test<PortRange>| {
-        let text = match ports.value {
-            PortRange::ALL => if numeric { "*" } else { "any" }.to_owned(),
-            PortRange { first, last } if first == last => first.to_string(),
-            PortRange { first, last } => format!("{first}:{last}"),
+/// How ports are written: as numbers, or with the names of services.
+#[derive(Clone, Copy)]
+enum PortNames<'a> {
+    Numeric,
+    Services(&'a Names),
+}
+
+impl PortNames<'_> {
+    /// The column of ports; `arrow` stands before the port of a REDIRECT.
+    fn ports(self, conditions: &Conditions, redirect: Option<u16>, arrow: &str) -> String {
+        let number = u8::try_from(conditions.protocol.value).unwrap_or(0);
+        if !matches!(number, protocol::TCP | protocol::UDP | protocol::ICMP) {
+            return "  n/a".to_owned();
+        }
+        let (source, destination) = (&conditions.source_ports, &conditions.destination_ports);
+        let inverted = source.is_inverted() || destination.is_inverted();
+        if number == protocol::ICMP
+            && let Self::Services(_) = self
+            && !inverted
+            && let Some(name) = icmp_name_for(source.value, destination.value)
+        {
+            return format!("  {name}");
+        }
+        let range = |ports: &Test<PortRange>| {
+            let text = match ports.value {
+                PortRange::ALL => self.all().to_owned(),
+                PortRange { first, last } if first == last => self.port(first, number),
+                PortRange { first, last } => {
+                    format!("{}:{}", self.port(first, number), self.port(last, number))
+                }
+            };
+            format!(" {}{text}", bang(ports, " "))
         };
-        format!(" {}{text}", bang(ports, " "))
-    };
-    format!("{} -> {}", range(source), range(destination))
+        let ports = format!("{} -> {}", range(source), range(destination));
+        match redirect {
+            None => ports,
+            Some(0) => format!("{ports}{arrow} {}", self.all()),
+            Some(port) => format!("{ports}{arrow}{}", self.port(port, number)),
+        }
+    }
+
+    fn all(self) -> &'static str {
+        match self {
+            Self::Numeric => "*",
+            Self::Services(_) => "any",
+        }
+    }
+
+    fn port(self, port: u16, protocol: u8) -> String {
+        let transport = match protocol {
+            protocol::TCP => Some(Transport::Tcp),
+            protocol::UDP => Some(Transport::Udp),
+            _ => None,
+        };
+        let name = match (self, transport) {
+            (Self::Services(names), Some(transport)) => names.service_name(port, transport),
+            _ => None,
+        };
+        name.map_or_else(|| port.to_string(), str::to_owned)
+    }
 }
 
 /// A counter in five characters: thousands and millions are rounded.

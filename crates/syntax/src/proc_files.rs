@@ -41,10 +41,7 @@ fn write_rule(out: &mut String, chain: &str, rule: &Rule) {
     let conditions = &rule.conditions;
     let (source, destination) = (conditions.source.value, conditions.destination.value);
     let (packets, bytes) = (halves(rule.counter.packets), halves(rule.counter.bytes));
-    let interface = match conditions.interface.value {
-        InterfacePattern::Exact(name) | InterfacePattern::Prefix(name) => name,
-    };
-    let interface = match interface {
+    let interface = match *conditions.interface.value.name() {
         InterfaceName::EMPTY => "-".to_owned(),
         name => name.to_string(),
     };

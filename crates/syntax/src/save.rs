@@ -1,5 +1,6 @@
 //! Rules as `ipchains-save` writes them (§12).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -9,40 +10,83 @@ use portcullis_core::ruleset::{
     TosChange,
 };
 
+/// How much of a rule is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As the script did: it forgets `! 0:65535` and `-i ! +` (§12).
+    Script,
+    /// Everything that the command would read back: inverted full ranges as
+    /// `! :`, the interface that none is as `-i ! +`, and `\` before the
+    /// signs in names that a shell would not take as they are.
+    Lossless,
+}
+
 /// The save text of all chains: chain lines first, then rules.
 pub fn save(ruleset: &Ruleset) -> String {
+    save_as(ruleset, Form::Script)
+}
+
+/// The save text of all chains in one of its forms.
+pub fn save_as(ruleset: &Ruleset, form: Form) -> String {
     let mut out = String::new();
     for chain in ruleset.chains() {
-        write_chain(&mut out, chain);
+        write_chain(&mut out, chain, form);
     }
     for chain in ruleset.chains() {
-        write_rules(&mut out, chain);
+        write_rules(&mut out, chain, form);
     }
     out
 }
 
 /// Appends the line of a chain, `:NAME POLICY`.
-pub fn write_chain(out: &mut String, chain: &Chain) {
+pub fn write_chain(out: &mut String, chain: &Chain, form: Form) {
     let policy = chain.policy().map_or("-", |policy| policy.as_str());
     // Writing to a string cannot fail.
-    let _ = writeln!(out, ":{} {policy}", chain.name());
+    let _ = writeln!(out, ":{} {policy}", form.name(chain.name().as_str()));
 }
 
 /// Appends a line for each rule of a chain, `-A NAME ...`.
-pub fn write_rules(out: &mut String, chain: &Chain) {
+pub fn write_rules(out: &mut String, chain: &Chain, form: Form) {
+    let name = form.name(chain.name().as_str());
     for rule in chain.rules() {
-        let _ = writeln!(out, "-A {} {}", chain.name(), rule_text(rule));
+        let _ = writeln!(out, "-A {name} {}", rule_text(rule, form));
     }
 }
 
 /// A rule as the command would be given it, without chain and command.
-pub fn rule_text(rule: &Rule) -> String {
-    rule_words(rule).join(" ")
+pub fn rule_text(rule: &Rule, form: Form) -> String {
+    rule_words(rule, form).join(" ")
 }
 
-fn rule_words(rule: &Rule) -> Vec<String> {
+impl Form {
+    /// A name that users choose.
+    fn name(self, name: &str) -> Cow<'_, str> {
+        let plain = |letter: char| {
+            letter.is_alphanumeric() || matches!(letter, '.' | '_' | '-' | '+' | ':' | '!' | '@')
+        };
+        if self == Self::Script || (!name.is_empty() && name.chars().all(plain)) {
+            return Cow::Borrowed(name);
+        }
+        if name.is_empty() {
+            return Cow::Borrowed("''");
+        }
+        let mut escaped = String::new();
+        for letter in name.chars() {
+            if !plain(letter) {
+                escaped.push('\\');
+            }
+            escaped.push(letter);
+        }
+        Cow::Owned(escaped)
+    }
+}
+
+fn rule_words(rule: &Rule, form: Form) -> Vec<String> {
     let conditions = &rule.conditions;
-    let mut words = Words::default();
+    let mut words = Words {
+        form,
+        words: Vec::new(),
+    };
     words.add("-s");
     words.network(&conditions.source);
     words.ports(&conditions.source_ports);
@@ -50,9 +94,16 @@ fn rule_words(rule: &Rule) -> Vec<String> {
     words.network(&conditions.destination);
     words.ports(&conditions.destination_ports);
     match conditions.interface.value {
-        InterfacePattern::Exact(name) => words.option("-i", &conditions.interface, &name),
-        InterfacePattern::Prefix(InterfaceName::EMPTY) => {}
+        InterfacePattern::Exact(name) => {
+            words.option("-i", &conditions.interface, &form.name(name.as_str()));
+        }
+        InterfacePattern::Prefix(InterfaceName::EMPTY)
+            if form == Form::Script || !conditions.interface.is_inverted() => {}
         InterfacePattern::Prefix(prefix) => {
+            let prefix = match prefix.as_str() {
+                "" => Cow::Borrowed(""),
+                prefix => form.name(prefix),
+            };
             words.option("-i", &conditions.interface, &format!("{prefix}+"));
         }
     }
@@ -64,7 +115,7 @@ fn rule_words(rule: &Rule) -> Vec<String> {
         words.add(&format!("-t {and:02X} {xor:02X}"));
     }
     if let Some(target) = &rule.target {
-        words.add(&format!("-j {}", target.as_str()));
+        words.add(&format!("-j {}", form.name(target.as_str())));
         if let Target::Redirect(port) = target {
             words.add(&port.to_string());
         }
@@ -82,15 +133,17 @@ fn rule_words(rule: &Rule) -> Vec<String> {
     if let Some(size) = rule.copy {
         words.add(&format!("-o {size}"));
     }
-    words.0
+    words.words
 }
 
-#[derive(Default)]
-struct Words(Vec<String>);
+struct Words {
+    form: Form,
+    words: Vec<String>,
+}
 
 impl Words {
     fn add(&mut self, word: &str) {
-        self.0.push(word.to_owned());
+        self.words.push(word.to_owned());
     }
 
     fn inversion<T>(&mut self, test: &Test<T>) {
@@ -110,6 +163,9 @@ impl Words {
         if ports.value != PortRange::ALL {
             self.inversion(ports);
             self.add(&format!("{}:{}", ports.value.first, ports.value.last));
+        } else if ports.is_inverted() && self.form == Form::Lossless {
+            // Without numbers it may stand beside any protocol.
+            self.add("! :");
         }
     }
 
@@ -125,5 +181,29 @@ impl Words {
             Some(Sense::Set) => self.add(option),
             Some(Sense::Clear) => self.add(&format!("! {option}")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::Names;
+    use crate::script;
+
+    #[test]
+    fn what_the_script_forgets_is_kept_where_it_matters() {
+        let source = "ipchains -N 'a b'\nipchains -N '#x'\nipchains -N ''\n\
+                      ipchains -A input -p tcp --sport ! 0:65535\n\
+                      ipchains -A input -p 47 --dport ! : -j '#x'\n\
+                      ipchains -A input -i ! + -j DENY\n\
+                      ipchains -A 'a b' -i 'wan 0+' -m +5 -t 01 10\n\
+                      ipchains -A '' -i '$x'\n";
+        let script = script::read(source, &Names::new());
+        assert_eq!(script.mistakes, []);
+        let kept = save_as(&script.ruleset, Form::Lossless);
+        let again = script::read(&kept, &Names::new());
+        assert_eq!(again.mistakes, [], "{kept}");
+        assert_eq!(again.ruleset, script.ruleset, "{kept}");
+        assert!(!save(&script.ruleset).contains("! :"));
     }
 }

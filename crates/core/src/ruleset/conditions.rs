@@ -44,6 +44,12 @@ pub enum Inverted {
     Yes,
 }
 
+impl From<Inverted> for bool {
+    fn from(inverted: Inverted) -> Self {
+        inverted == Inverted::Yes
+    }
+}
+
 /// The two senses of a flag condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sense {
@@ -294,6 +300,13 @@ impl PortRange {
 impl InterfacePattern {
     /// Every interface.
     pub const ANY: Self = Self::Prefix(InterfaceName::EMPTY);
+
+    /// The name or prefix that is written, without the `+`.
+    pub fn name(&self) -> &InterfaceName {
+        match self {
+            Self::Exact(name) | Self::Prefix(name) => name,
+        }
+    }
 
     /// Whether the pattern names this interface.
     pub fn names(&self, interface: &InterfaceName) -> bool {

@@ -114,10 +114,10 @@ impl Ruleset {
         Ok(())
     }
 
-    /// `-Z`: zeroes the counters of a chain and its rules.
+    /// `-Z`: zeroes the counters of a chain's rules. Nothing ever zeroes the
+    /// counter of its policy.
     pub fn zero(&mut self, chain: &ChainName) -> Result<(), EditError> {
         let chain = self.chain_mut(chain)?;
-        chain.fell_off = Counter::default();
         for rule in &mut chain.rules {
             rule.counter = Counter::default();
         }

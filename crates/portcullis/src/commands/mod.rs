@@ -1,3 +1,5 @@
 //! One file a command.
 
+pub(crate) mod install_links;
+pub(crate) mod ipchains;
 pub(crate) mod replay;

@@ -1,8 +1,10 @@
 //! Commands as typed values.
 
-use portcullis_core::names::{ChainName, InterfaceName};
+use portcullis_core::names::ChainName;
 use portcullis_core::packet::PacketKey;
 use portcullis_core::ruleset::{BuiltIn, EditError, Policy, Rule, Ruleset};
+
+use super::fidelity::Fidelity;
 
 /// A parsed command line.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,6 +13,8 @@ pub struct Command {
     pub action: Action,
     /// `-v`.
     pub verbose: bool,
+    /// Whether the command repeats the mistakes of the original.
+    pub fidelity: Fidelity,
     /// TOS changes that standards frown upon; printed before anything else.
     pub warnings: Vec<TosWarning>,
 }
@@ -54,6 +58,33 @@ pub enum Action {
     Version,
     /// `! -V`.
     NotVersion,
+}
+
+/// What a command needs of a firewall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Access {
+    /// Nothing.
+    None,
+    /// Its ruleset and counters.
+    Read,
+    /// To change them.
+    Change,
+}
+
+impl Command {
+    /// What the command needs of a firewall.
+    pub fn access(&self) -> Access {
+        match &self.action {
+            Action::Help
+            | Action::HelpIcmp
+            | Action::Version
+            | Action::NotVersion
+            | Action::ListMasquerading
+            | Action::SetTimeouts(_) => Access::None,
+            Action::Check(..) | Action::List(Listed { zero: false, .. }) => Access::Read,
+            _ => Access::Change,
+        }
+    }
 }
 
 /// Timeouts in seconds; 0 keeps the old one.
@@ -135,9 +166,7 @@ impl NewRule {
 pub struct Probe {
     /// Its fields.
     pub key: PacketKey,
-    /// The interface, a trailing `+` removed.
-    pub interface: InterfaceName,
-    /// The description as a rule, for `-v`.
+    /// The description as a rule, for `-v` and for the interface.
     pub described: Rule,
 }
 

@@ -41,6 +41,7 @@ pub enum UsageErrorKind {
     ListZeroChain,
     // `!`
     InvertedOption(char),
+    InvertedLongOption(&'static str),
     UnexpectedInversion,
     ConsecutiveInversions,
     TwoInversions,
@@ -104,14 +105,14 @@ impl UsageError {
 
     /// What stderr gets: the message after the program's name, and the line
     /// that points to the help.
-    pub fn report(&self) -> String {
-        let advice = "Try `ipchains -h' or 'ipchains --help' for more information.\n";
+    pub fn report(&self, program: &str) -> String {
+        let advice = format!("Try `{program} -h' or '{program} --help' for more information.\n");
         match &self.kind {
             // ipchains says no more than this about a stray word.
-            UsageErrorKind::StrayWord(_) => advice.to_owned(),
+            UsageErrorKind::StrayWord(_) => advice,
             kind => {
                 let gap = if kind.leaves_blank_line() { "\n" } else { "" };
-                format!("ipchains: {self}\n{gap}{advice}")
+                format!("{program}: {self}\n{gap}{advice}")
             }
         }
     }
@@ -162,6 +163,7 @@ impl fmt::Display for UsageErrorKind {
                 return write!(f, "multiple -{letter} flags not allowed");
             }
             Self::InvertedOption(letter) => return write!(f, "cannot have ! before -{letter}"),
+            Self::InvertedLongOption(name) => return write!(f, "cannot have ! before --{name}"),
             Self::ChainNameTooLong(name) => {
                 return write!(f, "chain name `{name}' too long (must be under 8 chars)");
             }

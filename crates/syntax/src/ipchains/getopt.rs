@@ -145,7 +145,7 @@ impl<'a> Arguments<'a> {
             None => (text, None),
         };
         let (spec, full) = self.find_long(name)?;
-        let argument = match (spec.takes, attached) {
+        let argument = match (spec.long_takes, attached) {
             (Takes::Nothing, Some(_)) => {
                 return Err(self.error(UsageErrorKind::LongTakesNoArgument(full)));
             }

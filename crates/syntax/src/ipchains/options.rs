@@ -19,8 +19,6 @@ pub enum Opt {
     Policy,
     Masquerading,
     Set,
-    Help,
-    Version,
     Numeric,
     Source,
     SourcePort,
@@ -38,6 +36,8 @@ pub enum Opt {
     Bidirectional,
     Mark,
     Output,
+    Version,
+    Help,
     LineNumbers,
     NoWarnings,
 }
@@ -64,8 +64,10 @@ pub struct OptionSpec {
     pub shown: char,
     /// Spellings after `--`.
     pub long: &'static [&'static str],
-    /// What follows.
+    /// What follows the letter.
     pub takes: Takes,
+    /// What follows the long spellings; not always the same.
+    pub long_takes: Takes,
 }
 
 const fn row(option: Opt, letter: char, long: &'static [&'static str], takes: Takes) -> OptionSpec {
@@ -75,6 +77,7 @@ const fn row(option: Opt, letter: char, long: &'static [&'static str], takes: Ta
         shown: letter,
         long,
         takes,
+        long_takes: takes,
     }
 }
 
@@ -90,10 +93,12 @@ const fn long_only(
         shown,
         long,
         takes,
+        long_takes: takes,
     }
 }
 
-/// Every option of ipchains 1.3.9 (§8).
+/// Every option of ipchains 1.3.9 (§8). Where a shortened spelling could be
+/// several, getopt names them in this order.
 pub const OPTIONS: [OptionSpec; 34] = [
     row(Opt::Append, 'A', &["append"], Argument),
     row(Opt::Delete, 'D', &["delete"], Argument),
@@ -104,12 +109,13 @@ pub const OPTIONS: [OptionSpec; 34] = [
     row(Opt::Flush, 'F', &["flush"], OptionalArgument),
     row(Opt::Zero, 'Z', &["zero"], OptionalArgument),
     row(Opt::NewChain, 'N', &["new-chain"], Argument),
-    row(Opt::DeleteChain, 'X', &["delete-chain"], OptionalArgument),
+    OptionSpec {
+        long_takes: Argument,
+        ..row(Opt::DeleteChain, 'X', &["delete-chain"], OptionalArgument)
+    },
     row(Opt::Policy, 'P', &["policy"], Argument),
     row(Opt::Masquerading, 'M', &["masquerading"], Nothing),
-    row(Opt::Set, 'S', &["set"], Nothing),
-    row(Opt::Help, 'h', &["help"], OptionalArgument),
-    row(Opt::Version, 'V', &["version"], Nothing),
+    row(Opt::Set, 'S', &["set"], Argument),
     row(Opt::Numeric, 'n', &["numeric"], Nothing),
     row(Opt::Source, 's', &["source", "src"], Argument),
     long_only(
@@ -137,8 +143,13 @@ pub const OPTIONS: [OptionSpec; 34] = [
     row(Opt::Bidirectional, 'b', &["bidirectional"], Nothing),
     row(Opt::Mark, 'm', &["mark"], Argument),
     row(Opt::Output, 'o', &["output"], OptionalArgument),
-    long_only(Opt::LineNumbers, '0', &["line-numbers"], Nothing),
-    long_only(Opt::NoWarnings, '1', &["no-warnings"], Nothing),
+    row(Opt::Version, 'V', &["version"], Nothing),
+    OptionSpec {
+        long_takes: Nothing,
+        ..row(Opt::Help, 'h', &["help"], OptionalArgument)
+    },
+    long_only(Opt::LineNumbers, '3', &["line-numbers"], Nothing),
+    long_only(Opt::NoWarnings, 'W', &["no-warnings"], Nothing),
 ];
 
 impl Opt {

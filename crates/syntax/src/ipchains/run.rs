@@ -8,11 +8,13 @@ use portcullis_core::names::ChainName;
 use portcullis_core::reference::{Outcome, Reference};
 use portcullis_core::ruleset::{BuiltIn, EditError, Rule, Ruleset, Verdict};
 
-use super::command::{Action, Command, NewRule, Probe, RuleSpec};
+use super::command::{Action, Command, NamedTarget, NewRule, Probe, RuleSpec};
 use super::error::UsageError;
+use super::fidelity::Fidelity;
+use super::help;
 use super::parse::parse;
 use crate::listing::{self, write_rule_line};
-use crate::names::{ICMP_NAMES, Names};
+use crate::names::Names;
 
 /// What a command printed, and its exit status.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,14 +59,12 @@ enum Operation {
     Other,
 }
 
-const VERSION: &str = "ipchains 1.3.9, 17-Mar-1999";
-
 /// Runs one command line; word 0 is the program.
-pub fn run(words: &[String], ruleset: &mut Ruleset, names: &Names) -> Output {
-    match parse(words, names) {
+pub fn run(words: &[String], ruleset: &mut Ruleset, names: &Names, fidelity: Fidelity) -> Output {
+    match parse(words, names, fidelity) {
         Ok(command) => command.run(ruleset, names),
         Err(error) => Output {
-            stderr: error.report(),
+            stderr: error.report(words.first().map_or("ipchains", String::as_str)),
             status: 2,
             error: Some(RunError::Usage(error)),
             ..Output::default()
@@ -166,15 +166,15 @@ impl Command {
             }
             Action::SetTimeouts(_) => Ok(()),
             Action::Help => {
-                output.stdout.push_str(HELP);
+                output.stdout.push_str(help::HELP);
                 Ok(())
             }
             Action::HelpIcmp => {
-                write_icmp_help(output);
+                output.stdout.push_str(&help::icmp());
                 Ok(())
             }
             Action::Version => {
-                output.line(format_args!("{VERSION}"));
+                output.line(format_args!("{}", help::VERSION));
                 Ok(())
             }
             Action::NotVersion => {
@@ -194,11 +194,10 @@ impl Command {
         mut operation: impl FnMut(&mut Ruleset, &ChainName, Rule) -> Result<(), EditError>,
     ) -> Result<(), KernelError> {
         let mut result = Ok(());
-        for new in &spec.rules {
+        for (earlier, new) in spec.rules.iter().enumerate() {
             let mut new = new.clone();
             if self.verbose {
-                write_rule_line(&mut output.stdout, &new.rule, new.target.as_ref());
-                listing::append_plus(&mut new.rule);
+                self.print_rule(&mut new.rule, new.target.as_ref(), earlier, output);
             }
             let done = check_chain(ruleset, &spec.chain)
                 .and_then(|()| new.resolve(ruleset))
@@ -208,6 +207,26 @@ impl Command {
             }
         }
         result
+    }
+
+    /// Prints a rule before it is used. In the original this appends a `+` to
+    /// the prefix of a wildcard interface, and the next rule of the same
+    /// command starts from there (§9).
+    fn print_rule(
+        &self,
+        rule: &mut Rule,
+        target: Option<&NamedTarget>,
+        earlier: usize,
+        output: &mut Output,
+    ) {
+        let lengthen = |rule: &mut Rule, times| {
+            if self.fidelity == Fidelity::Strict {
+                listing::append_pluses(rule, times);
+            }
+        };
+        lengthen(rule, earlier);
+        write_rule_line(&mut output.stdout, rule, target);
+        lengthen(rule, 1);
     }
 
     fn refused(&self, error: EditError, spec: &RuleSpec, new: &NewRule) -> KernelError {
@@ -235,14 +254,16 @@ impl Command {
     ) -> Result<(), KernelError> {
         let reference = Reference::new(Arc::new(ruleset.clone()));
         let mut trace = Trace::new();
-        for probe in probes {
+        let start = ruleset.position(chain);
+        for (earlier, probe) in probes.iter().enumerate() {
+            let mut described = probe.described.clone();
             if self.verbose {
-                write_rule_line(&mut output.stdout, &probe.described, None);
+                self.print_rule(&mut described, None, earlier, output);
             }
-            let start = ruleset
-                .position(chain)
-                .ok_or_else(|| KernelError::about(EditError::NoSuchChain, chain))?;
-            let outcome = reference.walk_from(start, &probe.interface, &probe.key, &mut trace);
+            let Some(start) = start else { continue };
+            // A `+` behind the name is not part of it.
+            let interface = described.conditions.interface.value.name();
+            let outcome = reference.walk_from(start, interface, &probe.key, &mut trace);
             output.line(format_args!(
                 "{}",
                 match outcome {
@@ -256,7 +277,10 @@ impl Command {
                 }
             ));
         }
-        Ok(())
+        match start {
+            Some(_) => Ok(()),
+            None => Err(KernelError::about(EditError::NoSuchChain, chain)),
+        }
     }
 
     /// The chain that was named, or all; `-v` says so of each.
@@ -359,70 +383,3 @@ impl Output {
         let _ = writeln!(self.stdout, "{text}");
     }
 }
-
-fn write_icmp_help(output: &mut Output) {
-    output.line(format_args!("{VERSION}\n\nValid ICMP Types:"));
-    let mut entries = ICMP_NAMES.iter().peekable();
-    while let Some(entry) = entries.next() {
-        let whole_type = |codes| codes == portcullis_core::ruleset::PortRange::ALL;
-        let indent = if whole_type(entry.codes) { "" } else { "   " };
-        // A synonym stands in brackets behind the name that it stands for.
-        let synonym = entries.next_if(|next| next.kind == entry.kind && next.codes == entry.codes);
-        let synonym = synonym.map_or(String::new(), |next| format!(" ({})", next.name));
-        output.line(format_args!("{indent}{}{synonym}", entry.name));
-    }
-}
-
-const HELP: &str = "\
-ipchains 1.3.9, 17-Mar-1999
-
-Usage: ipchains -[AI] CHAIN [NUMBER] CONDITIONS [-j TARGET] [OPTIONS]
-       ipchains -R CHAIN NUMBER CONDITIONS [-j TARGET] [OPTIONS]
-       ipchains -D CHAIN NUMBER | CONDITIONS [-j TARGET] [OPTIONS]
-       ipchains -C CHAIN -s ADDRESS [PORT] -d ADDRESS [PORT] -p PROTOCOL -i NAME
-       ipchains -[LFZX] [CHAIN] [OPTIONS]
-       ipchains -N CHAIN
-       ipchains -P CHAIN POLICY
-       ipchains -M -L | -M -S TCP TCPFIN UDP
-       ipchains -h [icmp]
-
-Commands (one of them):
-  -A, --append CHAIN             add a rule at the end
-  -I, --insert CHAIN [NUMBER]    put a rule before rule NUMBER (1)
-  -R, --replace CHAIN NUMBER     put a rule in the place of another
-  -D, --delete CHAIN [NUMBER]    take a rule out, by number or description
-  -C, --check CHAIN              say what would become of a packet
-  -L, --list [CHAIN]             show rules
-  -F, --flush [CHAIN]            take out all rules
-  -Z, --zero [CHAIN]             set counters to zero
-  -N, --new-chain CHAIN          make a user chain
-  -X, --delete-chain [CHAIN]     remove a user chain, or all
-  -P, --policy CHAIN POLICY      set what happens at a built-in chain's end
-  -M, --masquerading             with -L or -S: masqueraded connections
-  -S, --set TCP TCPFIN UDP       set masquerading timeouts in seconds
-
-Conditions, each after `!' for the opposite:
-  -s, --source ADDRESS[/MASK] [PORT[:PORT]]
-  -d, --destination ADDRESS[/MASK] [PORT[:PORT]]
-      --source-port, --sport PORT[:PORT]
-      --destination-port, --dport PORT[:PORT]
-      --icmp-type NAME | NUMBER
-  -p, --protocol PROTOCOL        number or name
-  -i, --interface NAME[+]        a + at the end stands for any ending
-  -f, --fragments                second and later fragments
-  -y, --syn                      TCP packets that open a connection
-
-Options:
-  -j, --jump TARGET              verdict, chain, or REDIRECT [PORT]
-  -l, --log                      log packets that match
-  -b, --bidirectional            a second rule for the other direction
-  -m, --mark [+-]VALUE           mark packets that match
-  -t, --TOS AND XOR              change their type of service
-  -o, --output [SIZE]            copy them to user space
-  -n, --numeric                  no names in listings
-  -v, --verbose                  more in listings, and say what is done
-  -x, --exact                    counters in full
-      --line-numbers             rule numbers in listings
-      --no-warnings              no remarks about TOS
-  -V, --version                  show the version
-";

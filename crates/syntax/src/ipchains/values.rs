@@ -7,17 +7,12 @@ use portcullis_core::packet::protocol;
 use portcullis_core::ruleset::{InterfacePattern, Mark, Network, Policy, PortRange, TosChange};
 
 use super::error::UsageErrorKind;
-use crate::names::{Names, Transport, icmp_name, protocol_number};
-
-/// A decimal number as `strtol` reads it, within bounds.
-pub(super) fn number(word: &str, least: u32, most: u32) -> Option<u32> {
-    let number: i64 = word.trim_ascii_start().parse().ok()?;
-    let number = u32::try_from(number).ok()?;
-    (least..=most).contains(&number).then_some(number)
-}
+use super::fidelity::Fidelity;
+use super::numbers::{decimal, signed, unsigned};
+use crate::names::{ICMP_NAMES, Names, Transport, icmp_name, protocol_number};
 
 pub(super) fn rule_number(word: &str) -> Result<usize, UsageErrorKind> {
-    number(word, 1, i32::MAX as u32)
+    decimal(word, 1, i32::MAX as u32)
         .map(|number| number as usize)
         .ok_or_else(|| UsageErrorKind::RuleNumber(word.to_owned()))
 }
@@ -42,33 +37,46 @@ pub(super) fn policy(word: &str) -> Result<Policy, UsageErrorKind> {
     Policy::from_name(word).ok_or_else(|| UsageErrorKind::PolicyName(word.to_owned()))
 }
 
-/// A protocol by number or by name in any case.
+/// A protocol by number or by name. The few that ipchains knows itself may be
+/// written in any case, others as the table of protocols spells them.
 pub(super) fn protocol(word: &str) -> Result<u16, UsageErrorKind> {
-    let word = word.to_ascii_lowercase();
-    number(&word, 0, 0xffff)
+    let own = || {
+        let lower = word.to_ascii_lowercase();
+        let known = matches!(lower.as_str(), "all" | "tcp" | "udp" | "icmp");
+        protocol_number(&lower).filter(|_| known)
+    };
+    decimal(word, 0, 0xffff)
         .map(|number| number as u16)
-        .or_else(|| protocol_number(&word))
-        .ok_or(UsageErrorKind::Protocol(word))
+        .or_else(|| protocol_number(word))
+        .or_else(own)
+        .ok_or_else(|| UsageErrorKind::Protocol(word.to_owned()))
 }
 
-pub(super) fn interface(word: &str) -> Result<InterfacePattern, UsageErrorKind> {
-    if word.len() > 16 {
-        return Err(UsageErrorKind::Interface(word.to_owned()));
+/// An interface, or with `+` at the end a prefix.
+pub(super) fn interface(
+    word: &str,
+    fidelity: Fidelity,
+) -> Result<InterfacePattern, UsageErrorKind> {
+    let error = || UsageErrorKind::Interface(word.to_owned());
+    // The original lets 16 characters pass, which leaves no room for the end
+    // of the name, so that the rule never matches.
+    let longest = match fidelity {
+        Fidelity::Strict => 16,
+        Fidelity::Repaired => InterfaceName::DEVICE_LENGTH + usize::from(word.ends_with('+')),
+    };
+    if word.len() > longest {
+        return Err(error());
     }
-    let fits = |name: &str| InterfaceName::new(name).unwrap_or(InterfaceName::EMPTY);
+    let name = |name: &str| InterfaceName::new(name).ok_or_else(error);
     Ok(match word.strip_suffix('+') {
-        Some(prefix) => InterfacePattern::Prefix(fits(prefix)),
+        Some(prefix) => InterfacePattern::Prefix(name(prefix)?),
         None if word.is_empty() => InterfacePattern::ANY,
-        None => InterfacePattern::Exact(fits(word)),
+        None => InterfacePattern::Exact(name(word)?),
     })
 }
 
-/// `-t`: which bits to keep and which to flip, in hexadecimal.
-pub(super) fn tos(and: &str, xor: &str) -> Result<TosChange, UsageErrorKind> {
-    let change = TosChange {
-        and: hex_byte(and)?,
-        xor: hex_byte(xor)?,
-    };
+/// Refuses changes of TOS that would make an illegal value (§9).
+pub(super) fn check_tos(change: TosChange) -> Result<(), UsageErrorKind> {
     let altered = !change.and;
     if (altered | change.xor) & 0x01 != 0 {
         return Err(UsageErrorKind::TosBitZero);
@@ -76,61 +84,43 @@ pub(super) fn tos(and: &str, xor: &str) -> Result<TosChange, UsageErrorKind> {
     if (altered & change.xor & 0x0e).count_ones() > 1 {
         return Err(UsageErrorKind::TosSeveralBits);
     }
-    Ok(change)
+    Ok(())
 }
 
-fn hex_byte(word: &str) -> Result<u8, UsageErrorKind> {
-    let error = || UsageErrorKind::HexByte(word.to_owned());
-    let digits = word
-        .strip_prefix("0x")
-        .or_else(|| word.strip_prefix("0X"))
-        .unwrap_or(word);
-    let plain = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let value = u32::from_str_radix(digits, 16).map_err(|_| error())?;
-    if !plain {
-        return Err(error());
-    }
-    u8::try_from(value).map_err(|_| error())
+/// A byte in hexadecimal, with or without `0x`.
+pub(super) fn hex_byte(word: &str) -> Result<u8, UsageErrorKind> {
+    signed(word, 16)
+        .and_then(|number| u8::try_from(number).ok())
+        .ok_or_else(|| UsageErrorKind::HexByte(word.to_owned()))
 }
 
 /// `-m`: a number as `strtoul` reads it with base 0; a sign makes it relative.
 pub(super) fn mark(word: &str) -> Result<Mark, UsageErrorKind> {
-    let error = || UsageErrorKind::Mark(word.to_owned());
-    let (negative, relative, digits) = match word.as_bytes().first() {
-        Some(b'+') => (false, true, &word[1..]),
-        Some(b'-') => (true, true, &word[1..]),
-        _ => (false, false, word),
-    };
-    let (radix, digits) = match digits.as_bytes() {
-        [b'0', b'x' | b'X', ..] => (16, &digits[2..]),
-        [b'0', _, ..] => (8, &digits[1..]),
-        _ => (10, digits),
-    };
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(error());
-    }
-    let value = u32::from_str_radix(digits, radix).map_err(|_| error())?;
-    Ok(match (relative, negative) {
-        (false, _) => Mark::Set(value),
-        (true, false) => Mark::Add(value),
-        (true, true) => Mark::Add(value.wrapping_neg()),
+    let digits = word.strip_prefix(['+', '-']).unwrap_or(word);
+    let value = unsigned(digits)
+        .and_then(|value| u32::try_from(value).ok())
+        .ok_or_else(|| UsageErrorKind::Mark(word.to_owned()))?;
+    Ok(match word.as_bytes().first() {
+        Some(b'+') => Mark::Add(value),
+        Some(b'-') => Mark::Add(value.wrapping_neg()),
+        _ => Mark::Set(value),
     })
 }
 
 pub(super) fn output_size(word: &str) -> Result<u16, UsageErrorKind> {
-    number(word, 0, 0xffff)
+    decimal(word, 0, 0xffff)
         .map(|size| size as u16)
         .ok_or_else(|| UsageErrorKind::OutputSize(word.to_owned()))
 }
 
 pub(super) fn timeout(word: &str) -> Result<u32, UsageErrorKind> {
-    number(word, 0, i32::MAX as u32).ok_or_else(|| UsageErrorKind::Timeout(word.to_owned()))
+    decimal(word, 0, i32::MAX as u32).ok_or_else(|| UsageErrorKind::Timeout(word.to_owned()))
 }
 
 /// The networks that `ADDRESS[/MASK]` stands for; several if the address is a
 /// host with several addresses.
 pub(super) fn networks(word: &str, names: &Names) -> Result<Vec<Network>, UsageErrorKind> {
-    let (address, mask) = match word.split_once('/') {
+    let (address, mask) = match word.rsplit_once('/') {
         Some((address, mask)) => (address, parse_mask(mask)?),
         None => (word, u32::MAX),
     };
@@ -170,14 +160,14 @@ fn parse_mask(word: &str) -> Result<u32, UsageErrorKind> {
     if let Some(mask) = dotted_quad(word) {
         return Ok(mask);
     }
-    number(word, 0, 32)
+    decimal(word, 0, 32)
         .map(|length| Network::with_prefix(u32::MAX, length as u8).mask())
         .ok_or_else(|| UsageErrorKind::Mask(word.to_owned()))
 }
 
 /// Four decimal numbers, leading zeros allowed.
 fn dotted_quad(word: &str) -> Option<u32> {
-    let mut parts = word.split('.').map(|part| number(part, 0, 255));
+    let mut parts = word.split('.').map(|part| decimal(part, 0, 255));
     let octets = [
         parts.next()??,
         parts.next()??,
@@ -190,8 +180,9 @@ fn dotted_quad(word: &str) -> Option<u32> {
     Some(u32::from(Ipv4Addr::from(octets.map(|octet| octet as u8))))
 }
 
-/// The C library's other numeric forms: fewer than four parts, of which the
-/// last fills the rest; octal and hexadecimal.
+/// The C library's other numeric forms of a host name: fewer than four parts,
+/// of which the last fills the rest, with `0` before octal ones. It takes only
+/// digits and dots for such a form, so hexadecimal is a name to look up.
 fn short_address(word: &str) -> Option<u32> {
     let parts: Vec<&str> = word.split('.').collect();
     let (last, leading) = parts.split_last()?;
@@ -211,15 +202,12 @@ fn short_address(word: &str) -> Option<u32> {
 }
 
 fn c_number(word: &str) -> Option<u32> {
-    let (radix, digits) = match word.as_bytes() {
-        [b'0', b'x' | b'X', ..] => (16, &word[2..]),
-        [b'0', _, ..] => (8, &word[1..]),
+    let (radix, digits) = match word.strip_prefix('0') {
+        Some(octal) if !octal.is_empty() => (8, octal),
         _ => (10, word),
     };
-    if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    u32::from_str_radix(digits, radix).ok()
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    u32::from_str_radix(digits, radix).ok().filter(|_| plain)
 }
 
 /// `PORT`, `FIRST:LAST`, `FIRST:`, `:LAST` or `:`, by number or service.
@@ -236,42 +224,52 @@ pub(super) fn ports(word: &str, protocol: u16, names: &Names) -> Result<PortRang
 
 /// One port, by number or service.
 pub(super) fn port(word: &str, protocol: u16, names: &Names) -> Result<u16, UsageErrorKind> {
-    if let Some(port) = number(word, 0, 0xffff) {
-        return Ok(port as u16);
-    }
     let transport = match u8::try_from(protocol) {
         Ok(protocol::TCP) => Some(Transport::Tcp),
         Ok(protocol::UDP) => Some(Transport::Udp),
-        Ok(protocol::ICMP) => return Err(UsageErrorKind::IcmpType(word.to_owned())),
-        _ => None,
+        Ok(protocol::ICMP) => None,
+        _ => return Err(UsageErrorKind::PortsWithoutProtocol),
     };
-    transport
-        .and_then(|transport| names.service(word, transport))
-        .ok_or_else(|| UsageErrorKind::Port(word.to_owned()))
-}
-
-/// What stands where the source port of an ICMP rule would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IcmpKind {
-    /// Numbers of types; codes are said elsewhere.
-    Types(PortRange),
-    /// A name for a type and its codes.
-    Named(PortRange, PortRange),
-}
-
-pub(super) fn icmp_kind(word: &str, names: &Names) -> Result<IcmpKind, UsageErrorKind> {
-    match ports(word, u16::from(protocol::ICMP), names) {
-        Ok(types) => Ok(IcmpKind::Types(types)),
-        Err(_) => match icmp_name(word) {
-            Ok(Some(found)) => Ok(IcmpKind::Named(PortRange::single(found.kind), found.codes)),
-            Ok(None) => Err(UsageErrorKind::IcmpType(word.to_owned())),
-            Err(ambiguous) => Err(UsageErrorKind::AmbiguousIcmp {
-                written: word.to_owned(),
-                first: ambiguous.first,
-                second: ambiguous.second,
-            }),
-        },
+    if let Some(port) = decimal(word, 0, 0xffff) {
+        return Ok(port as u16);
     }
+    match transport {
+        None => Err(UsageErrorKind::IcmpType(word.to_owned())),
+        Some(transport) => names
+            .service(word, transport)
+            .ok_or_else(|| UsageErrorKind::Port(word.to_owned())),
+    }
+}
+
+/// What a name of an ICMP type stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IcmpKind {
+    /// The type.
+    pub(super) kind: u16,
+    /// The codes.
+    pub(super) codes: PortRange,
+    /// The code that `-C` takes; none if the name leaves several open.
+    pub(super) exact: Option<u16>,
+}
+
+/// The ICMP type that a word names; `Ok(None)` if it names none.
+pub(super) fn icmp_name_of(word: &str) -> Result<Option<IcmpKind>, UsageErrorKind> {
+    let found = icmp_name(word).map_err(|ambiguous| UsageErrorKind::AmbiguousIcmp {
+        written: word.to_owned(),
+        first: ambiguous.first,
+        second: ambiguous.second,
+    })?;
+    Ok(found.map(|entry| {
+        let several = entry.codes == PortRange::ALL
+            && ICMP_NAMES
+                .iter()
+                .any(|other| other.kind == entry.kind && other.codes != PortRange::ALL);
+        IcmpKind {
+            kind: entry.kind,
+            codes: entry.codes,
+            exact: (!several).then_some(entry.codes.first),
+        }
+    }))
 }
 
 #[cfg(test)]
@@ -293,11 +291,11 @@ mod tests {
             ("0", 0, u32::MAX),
             ("1.2.3", 0x0102_0003, u32::MAX),
             ("010.0.0.1", 0x0a00_0001, u32::MAX),
-            ("0x7f000001", 0x7f00_0001, u32::MAX),
+            ("010.1", 0x0800_0001, u32::MAX),
         ] {
             assert_eq!(network(word), Ok((address, mask)), "{word}");
         }
-        for word in ["1.2.3.256", "1.2.3.4.5", ""] {
+        for word in ["1.2.3.256", "1.2.3.4.5", "08.1", "1.2.", ""] {
             assert_eq!(network(word), Err(UsageErrorKind::Host(word.to_owned())));
         }
         for (word, mask) in [

@@ -61,6 +61,11 @@ impl Names {
         self.services.port(name, transport)
     }
 
+    /// The name of a port, for listings without `-n`.
+    pub fn service_name(&self, port: u16, transport: Transport) -> Option<&str> {
+        self.services.name(port, transport)
+    }
+
     /// The names of all services of a protocol, in no order.
     pub fn service_names(&self, transport: Transport) -> impl Iterator<Item = &str> {
         self.services.names(transport)

@@ -2,13 +2,15 @@
 
 const TABLE: &str = include_str!("protocols.txt");
 
-/// The number of a protocol by name, in lower case. `all` is 0.
+/// The number of a protocol by name, or by its alias, which is the name in
+/// capitals. `all` is 0.
 pub fn protocol_number(name: &str) -> Option<u16> {
     if name == "all" {
         return Some(0);
     }
+    let capitals = |entry: &str| entry.to_ascii_uppercase() == name;
     entries()
-        .find(|(_, entry)| *entry == name)
+        .find(|(_, entry)| *entry == name || capitals(entry))
         .map(|(number, _)| number)
 }
 

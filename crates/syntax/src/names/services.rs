@@ -10,11 +10,17 @@ const BUILT_IN: &str = include_str!("services.txt");
 #[derive(Debug)]
 pub(super) struct ServiceTable {
     ports: HashMap<(String, Transport), u16>,
+    /// The name that listings show: the first of a port's first entry.
+    shown: HashMap<(u16, Transport), String>,
 }
 
 impl ServiceTable {
     pub(super) fn port(&self, name: &str, transport: Transport) -> Option<u16> {
         self.ports.get(&(name.to_owned(), transport)).copied()
+    }
+
+    pub(super) fn name(&self, port: u16, transport: Transport) -> Option<&str> {
+        self.shown.get(&(port, transport)).map(String::as_str)
     }
 
     pub(super) fn names(&self, transport: Transport) -> impl Iterator<Item = &str> {
@@ -44,6 +50,9 @@ impl ServiceTable {
         };
         let Ok(port) = port.parse() else { return };
         for name in names {
+            self.shown
+                .entry((port, transport))
+                .or_insert_with(|| name.to_owned());
             self.ports
                 .entry((name.to_owned(), transport))
                 .or_insert(port);
@@ -55,6 +64,7 @@ impl Default for ServiceTable {
     fn default() -> Self {
         let mut table = Self {
             ports: HashMap::new(),
+            shown: HashMap::new(),
         };
         for line in BUILT_IN.lines().filter(|line| !line.starts_with('#')) {
             let mut words = line.split(' ');
@@ -77,6 +87,8 @@ mod tests {
         assert_eq!(table.port("www", Transport::Tcp), Some(80));
         assert_eq!(table.port("www", Transport::Udp), None);
         assert_eq!(table.port("netbios-ns", Transport::Tcp), None);
+        assert_eq!(table.name(80, Transport::Tcp), Some("http"));
+        assert_eq!(table.name(80, Transport::Udp), None);
     }
 
     #[test]

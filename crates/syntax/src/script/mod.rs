@@ -14,7 +14,7 @@ use std::ops::Range;
 use portcullis_core::names::ChainName;
 use portcullis_core::ruleset::{BuiltIn, EditError, Policy, Ruleset};
 
-use crate::ipchains::{self, Output, RunError};
+use crate::ipchains::{self, Fidelity, Output, RunError};
 use crate::names::Names;
 
 pub use words::{Lines, ShellError, Variables, Word};
@@ -70,6 +70,11 @@ pub struct Printed {
 
 /// Reads a file of rules.
 pub fn read(source: &str, names: &Names) -> Script {
+    read_as(source, names, Fidelity::default())
+}
+
+/// Reads a file of rules, with or without the mistakes of the original.
+pub fn read_as(source: &str, names: &Names, fidelity: Fidelity) -> Script {
     let mut script = Script {
         ruleset: Ruleset::new(),
         mistakes: Vec::new(),
@@ -82,7 +87,7 @@ pub fn read(source: &str, names: &Names) -> Script {
             Ok(commands) => {
                 for words in commands {
                     script.commands += 1;
-                    script.run(source, &words, names);
+                    script.run(source, &words, names, fidelity);
                 }
             }
             Err(error) => {
@@ -102,7 +107,7 @@ pub fn read(source: &str, names: &Names) -> Script {
 }
 
 impl Script {
-    fn run(&mut self, source: &str, words: &[Word], names: &Names) {
+    fn run(&mut self, source: &str, words: &[Word], names: &Names, fidelity: Fidelity) {
         let texts: Vec<String> = words.iter().map(|word| word.text.clone()).collect();
         let program = texts[0].rsplit('/').next().unwrap_or_default();
         if let Some(chain) = texts[0].strip_prefix(':') {
@@ -112,10 +117,10 @@ impl Script {
             let arguments: Vec<String> = std::iter::once("ipchains".to_owned())
                 .chain(texts)
                 .collect();
-            let output = ipchains::run(&arguments, &mut self.ruleset, names);
+            let output = ipchains::run(&arguments, &mut self.ruleset, names, fidelity);
             self.note(source, words, 1, output, names);
         } else if program == "ipchains" {
-            let output = ipchains::run(&texts, &mut self.ruleset, names);
+            let output = ipchains::run(&texts, &mut self.ruleset, names, fidelity);
             self.note(source, words, 0, output, names);
         } else {
             self.mistakes.push(Mistake {

@@ -7,6 +7,7 @@ use portcullis_core::judge::{Effects, End, Judge, PacketState, Ruling};
 use portcullis_core::matcher::{Matcher, Place};
 use portcullis_core::message::{Message, NetlinkCopy};
 use portcullis_core::packet::{Ipv4Packet, Unusable};
+use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::{BuiltIn, CounterTable, Ruleset, Target};
 use portcullis_core::traversal::Step;
 use portcullis_syntax::ipchains::{ListOptions, Listed};
@@ -85,21 +86,28 @@ pub fn expected_text<M: Matcher>(
     prepare: impl FnOnce(Arc<Ruleset>) -> M,
 ) -> String {
     let mut judge = Judge::new(prepare(Arc::new(ruleset.clone())));
-    let mut writer = Writer {
-        text: String::new(),
-        record: 0,
-        before: None,
-        logs: String::new(),
-        copies: String::new(),
-        copies_wanted: copies,
-        counters: CounterTable::new(ruleset),
-    };
+    let mut writer = Writer::new(ruleset, copies);
     for packet in steps {
         let bytes = packets[packet.record as usize - 1];
         writer.packet(&mut judge, packet, bytes);
     }
     ruleset.add_counters(&writer.counters);
     write_counters(&mut writer.text, ruleset);
+    writer.text
+}
+
+/// Judges one packet and writes its part of `expected.txt`; the counters are
+/// added to `ruleset`.
+pub(super) fn packet_text(
+    ruleset: &mut Ruleset,
+    steps: &PacketSteps,
+    bytes: &[u8],
+    copies: Copies,
+) -> String {
+    let mut judge = Judge::new(Reference::new(Arc::new(ruleset.clone())));
+    let mut writer = Writer::new(ruleset, copies);
+    writer.packet(&mut judge, steps, bytes);
+    ruleset.add_counters(&writer.counters);
     writer.text
 }
 
@@ -114,6 +122,18 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(ruleset: &Ruleset, copies: Copies) -> Self {
+        Self {
+            text: String::new(),
+            record: 0,
+            before: None,
+            logs: String::new(),
+            copies: String::new(),
+            copies_wanted: copies,
+            counters: CounterTable::new(ruleset),
+        }
+    }
+
     fn packet<M: Matcher>(&mut self, judge: &mut Judge<M>, packet: &PacketSteps, bytes: &[u8]) {
         self.record = packet.record;
         let first = &packet.steps[0];

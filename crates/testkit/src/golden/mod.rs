@@ -6,6 +6,8 @@
 mod judge;
 mod real;
 mod report;
+mod sessions;
+mod shell;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,6 +17,7 @@ use std::{env, fs};
 pub use judge::{Copies, check_packets, expected_text};
 pub use real::{RealCorpus, check_real};
 pub use report::{Compared, Difference};
+pub use sessions::{Session, SessionCompared, check_session, sessions};
 
 const PACKETS: &[u8] = include_bytes!("../../golden/packets.tar.zst");
 
@@ -91,9 +94,9 @@ fn cases_in_archive(archive: &[u8]) -> io::Result<Vec<Case>> {
     for entry in tar::Archive::new(decoder).entries()? {
         let mut entry = entry?;
         let path = entry.path()?.to_string_lossy().into_owned();
-        let Some((folder, file)) = path.trim_start_matches("./").split_once('/') else {
-            continue;
-        };
+        let path = path.trim_start_matches("./");
+        // The archive of sessions has no folders.
+        let (folder, file) = path.split_once('/').unwrap_or(("", path));
         let (folder, file) = (folder.to_owned(), file.to_owned());
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut entry, &mut bytes)?;

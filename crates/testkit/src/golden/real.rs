@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use portcullis_core::matcher::Matcher;
 use portcullis_core::ruleset::Ruleset;
+use portcullis_syntax::ipchains::Fidelity;
 use portcullis_syntax::names::Names;
 use portcullis_syntax::{ipchains, script};
 
@@ -50,7 +51,7 @@ pub fn check_real<M: Matcher>(
     let mut lines = same_lines("commands.session", recorded, &session)?;
     let packets = raw_ipv4_packets(packets);
     let steps = read_steps(case)?;
-    let mut ruleset = script::read(source, &names).ruleset;
+    let mut ruleset = script::read_as(source, &names, Fidelity::Strict).ruleset;
     let expected = expected_text(&mut ruleset, &packets, &steps, Copies::Left, prepare);
     lines += same_lines("expected.txt", case.text("expected.txt")?, &expected)?;
     lines += check_ruleset(case, &ruleset)?;
@@ -77,7 +78,7 @@ fn session_text(source: &str, names: &Names) -> String {
         };
         text += &format!("$ {}\n", &source[first..last]);
         let words: Vec<String> = words.into_iter().map(|word| word.text).collect();
-        let output = ipchains::run(&words, &mut ruleset, names);
+        let output = ipchains::run(&words, &mut ruleset, names, Fidelity::Strict);
         for line in output.stdout.lines() {
             text += &format!("> {line}\n");
         }

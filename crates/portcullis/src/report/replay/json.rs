@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use portcullis_core::ruleset::{Chain, Policy, Target};
 use portcullis_runtime::replay::Finished;
-use portcullis_syntax::save;
+use portcullis_syntax::save::{self, Form};
 use serde::Serialize;
 
 use super::ReplayReport;
@@ -141,7 +141,7 @@ fn chain_object(chain: &Chain, references: usize) -> ChainObject<'_> {
                 target: rule.target.as_ref().map(Target::as_str),
                 packets: rule.counter.packets,
                 bytes: rule.counter.bytes,
-                rule: save::rule_text(rule),
+                rule: save::rule_text(rule, Form::Lossless),
             })
             .collect(),
     }
