@@ -20,11 +20,15 @@ pub trait Matcher {
     fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict;
 }
 
-/// The rules that matched, in order, and how the walk ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The rules that matched, in order, and how the walk ended; only these two
+/// are compared.
+#[derive(Clone, Debug)]
 pub struct Trace {
     matched: Vec<Place>,
     ending: Ending,
+    /// The walk's memory: the chains that wait for a return, outermost first,
+    /// each with the rule to go on with. Kept so that it grows only once.
+    callers: Vec<Place>,
 }
 
 /// A rule's place in a ruleset.
@@ -49,12 +53,17 @@ pub enum Ending {
     Loop,
 }
 
+/// A walk came back to a chain that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looped;
+
 impl Trace {
     /// An empty trace, to be filled again and again.
     pub fn new() -> Self {
         Self {
             matched: Vec::new(),
             ending: Ending::Policy,
+            callers: Vec::new(),
         }
     }
 
@@ -71,6 +80,7 @@ impl Trace {
     /// For matchers: starts over.
     pub fn clear(&mut self) {
         self.matched.clear();
+        self.callers.clear();
         self.ending = Ending::Policy;
     }
 
@@ -82,11 +92,37 @@ impl Trace {
         });
     }
 
+    /// For matchers: notes that the walk leaves chain `from.chain` for
+    /// `callee` and is to go on at `from.rule` afterwards. `Err` if the callee
+    /// is being walked already.
+    pub fn call(&mut self, from: Place, callee: usize) -> Result<(), Looped> {
+        self.callers.push(from);
+        let walked = |caller: &Place| caller.chain as usize == callee;
+        if self.callers.iter().any(walked) {
+            return Err(Looped);
+        }
+        Ok(())
+    }
+
+    /// For matchers: where the walk goes on after a return; `None` in the
+    /// chain that it began in.
+    pub fn return_to(&mut self) -> Option<Place> {
+        self.callers.pop()
+    }
+
     /// For matchers: notes the end of the walk.
     pub fn end(&mut self, ending: Ending) {
         self.ending = ending;
     }
 }
+
+impl PartialEq for Trace {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.matched, self.ending) == (&other.matched, other.ending)
+    }
+}
+
+impl Eq for Trace {}
 
 impl Default for Trace {
     fn default() -> Self {

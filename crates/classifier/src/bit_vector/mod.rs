@@ -1,0 +1,361 @@
+//! Bit vectors: for each field the set of rules that a value satisfies, one
+//! bit a rule; the first bit that all fields share is the first match.
+//!
+//! Values that satisfy the same rules share a row of bits. Ports, protocol and
+//! kind have few distinct rows, so their intersections are made beforehand
+//! where that stays small.
+
+mod field;
+
+use field::Field;
+
+use crate::batch::BATCH;
+use crate::interfaces::Interfaces;
+use crate::plain_rule::{PlainRule, Probe, Protocol};
+use crate::simd::{Line, Simd};
+
+/// Rules in one bit vector. Rows grow with the rules, and so do their number:
+/// memory grows with the square.
+pub(crate) const MAX_RULES: usize = 2048;
+
+/// At most so many lines of bits are intersected beforehand.
+const MAX_COMBINED: usize = 1 << 16;
+
+/// Distinct values of protocol and kind together.
+const KINDS: usize = 1024;
+
+/// Up to [`MAX_RULES`] rules as rows of bits.
+#[derive(Clone, Debug)]
+pub(crate) struct BitVector {
+    source: Field,
+    destination: Field,
+    services: Services,
+    /// For each interface class its row; empty if no rule tests interfaces.
+    interfaces: Vec<u32>,
+    rows: Rows,
+    /// The rule number of each bit, rising.
+    numbers: Vec<u32>,
+}
+
+/// Rows for ports, protocol and kind.
+#[derive(Clone, Debug)]
+enum Services {
+    /// One row for all of them: entry `source + destination + kind`.
+    Combined {
+        source_port: Field,
+        destination_port: Field,
+        kinds: Vec<u32>,
+        entries: Vec<u32>,
+    },
+    /// Three rows.
+    Apart {
+        source_port: Field,
+        destination_port: Field,
+        kinds: Vec<u32>,
+    },
+}
+
+/// Distinct rows of bits, all of one length.
+#[derive(Clone, Debug)]
+struct Rows {
+    lines: Vec<Line>,
+    /// Lines in a row.
+    length: usize,
+}
+
+impl BitVector {
+    /// From at most [`MAX_RULES`] rules without holes in their masks, in order
+    /// of their numbers.
+    pub(crate) fn new(rules: &[PlainRule], interfaces: &Interfaces) -> Self {
+        let mut rows = field::RowStore::new(rules.len());
+        let address = |range: Option<(u32, u32)>| range.unwrap_or((0, u32::MAX));
+        let source = Field::new(&mut rows, rules, u32::MAX, |rule| {
+            address(rule.meets.source.range())
+        });
+        let destination = Field::new(&mut rows, rules, u32::MAX, |rule| {
+            address(rule.meets.destination.range())
+        });
+        let interfaces = match rules.iter().any(|rule| rule.meets.interface != 0) {
+            true => interface_rows(&mut rows, rules, interfaces),
+            false => Vec::new(),
+        };
+        let services = Services::new(&mut rows, rules);
+        Self {
+            source,
+            destination,
+            services,
+            interfaces,
+            rows: rows.finish(),
+            numbers: rules.iter().map(|rule| rule.number).collect(),
+        }
+    }
+
+    /// The lowest rule number.
+    pub(crate) fn lowest(&self) -> u32 {
+        self.numbers.first().copied().unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn rule_count(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let (a, b, c, more) = match &self.services {
+            Services::Combined {
+                source_port,
+                destination_port,
+                kinds,
+                entries,
+            } => (source_port, destination_port, kinds, entries.len()),
+            Services::Apart {
+                source_port,
+                destination_port,
+                kinds,
+            } => (source_port, destination_port, kinds, 0),
+        };
+        let fields = [&self.source, &self.destination, a, b];
+        let words = c.len() + more + self.interfaces.len() + self.numbers.len();
+        fields.map(Field::memory_bytes).iter().sum::<usize>()
+            + words * size_of::<u32>()
+            + self.rows.lines.len() * size_of::<Line>()
+    }
+
+    /// The first rule from number `from` on that matches.
+    #[inline(always)]
+    pub(crate) fn first<S: Simd>(
+        &self,
+        simd: S,
+        probe: &Probe,
+        class: u32,
+        from: u32,
+    ) -> Option<u32> {
+        let bit = match from {
+            0 => 0,
+            from => self.numbers.partition_point(|number| *number < from) as u32,
+        };
+        let found = match &self.services {
+            Services::Combined { .. } if self.interfaces.is_empty() => {
+                let [a, b, c, _] = self.locate(simd, probe, class);
+                simd.first_common([a, b, c].map(|row| self.rows.get(row)), bit)
+            }
+            Services::Combined { .. } => {
+                let rows = self.locate(simd, probe, class);
+                simd.first_common(rows.map(|row| self.rows.get(row)), bit)
+            }
+            Services::Apart {
+                source_port,
+                destination_port,
+                kinds,
+            } => {
+                let source = self.source.find(simd, probe.source);
+                // Without interface tests the row of the source serves twice.
+                let interface = self.interfaces.get(class as usize).copied();
+                let rows = [
+                    source,
+                    self.destination.find(simd, probe.destination),
+                    source_port.find(simd, u32::from(probe.source_port())),
+                    destination_port.find(simd, u32::from(probe.destination_port())),
+                    kinds[kind_of(probe)],
+                    interface.unwrap_or(source),
+                ];
+                simd.first_common(rows.map(|row| self.rows.get(row)), bit)
+            }
+        };
+        found.map(|bit| self.numbers[bit as usize])
+    }
+
+    /// Lowers each of `best` to the first match of its probe, if that is lower.
+    #[inline(always)]
+    pub(crate) fn lower_batch<S: Simd>(
+        &self,
+        simd: S,
+        probes: &[Probe],
+        class: u32,
+        best: &mut [u32],
+    ) {
+        let lowest = self.lowest();
+        if !matches!(self.services, Services::Combined { .. }) {
+            for (probe, best) in probes.iter().zip(best) {
+                if lowest < *best {
+                    *best = self
+                        .first(simd, probe, class, 0)
+                        .map_or(*best, |found| found.min(*best));
+                }
+            }
+            return;
+        }
+        let mut located = [[0; 4]; BATCH];
+        for ((rows, probe), best) in located.iter_mut().zip(probes).zip(&*best) {
+            if lowest < *best {
+                *rows = self.locate(simd, probe, class);
+                for row in &rows[..3] {
+                    simd.prefetch(&self.rows.lines[*row as usize], 1);
+                }
+            }
+        }
+        for (rows, best) in located.iter().zip(best) {
+            if lowest >= *best {
+                continue;
+            }
+            let found = if self.interfaces.is_empty() {
+                let [a, b, c, _] = *rows;
+                simd.first_common([a, b, c].map(|row| self.rows.get(row)), 0)
+            } else {
+                simd.first_common(rows.map(|row| self.rows.get(row)), 0)
+            };
+            if let Some(bit) = found {
+                *best = (*best).min(self.numbers[bit as usize]);
+            }
+        }
+    }
+
+    /// The rows whose intersection holds the matches; the last one counts
+    /// only if rules test interfaces.
+    #[inline(always)]
+    fn locate<S: Simd>(&self, simd: S, probe: &Probe, class: u32) -> [u32; 4] {
+        let services = match &self.services {
+            Services::Combined {
+                source_port,
+                destination_port,
+                kinds,
+                entries,
+            } => {
+                let source = source_port.find(simd, u32::from(probe.source_port()));
+                let destination = destination_port.find(simd, u32::from(probe.destination_port()));
+                entries[(source + destination + kinds[kind_of(probe)]) as usize]
+            }
+            Services::Apart { .. } => 0,
+        };
+        [
+            self.source.find(simd, probe.source),
+            self.destination.find(simd, probe.destination),
+            services,
+            self.interfaces.get(class as usize).copied().unwrap_or(0),
+        ]
+    }
+}
+
+impl Services {
+    fn new(rows: &mut field::RowStore, rules: &[PlainRule]) -> Self {
+        let port = |range: (u16, u16)| (u32::from(range.0), u32::from(range.1));
+        let max = u32::from(u16::MAX);
+        // Rows of single fields go to a store of their own: combined, they are
+        // not needed any more.
+        let mut apart = rows.fork();
+        let mut source_port = Field::new(&mut apart, rules, max, |rule| {
+            port(rule.meets.source_port.range())
+        });
+        let mut destination_port = Field::new(&mut apart, rules, max, |rule| {
+            port(rule.meets.destination_port.range())
+        });
+        let mut kinds = kind_rows(&mut apart, rules);
+        let distinct = |rows: &[u32]| {
+            let mut rows = rows.to_vec();
+            rows.sort_unstable();
+            rows.dedup();
+            rows
+        };
+        let (a, b, c) = (
+            distinct(source_port.rows()),
+            distinct(destination_port.rows()),
+            distinct(&kinds),
+        );
+        let count = a.len() * b.len() * c.len();
+        if count * apart.length() > MAX_COMBINED {
+            let place = rows.append(apart);
+            source_port.renumber(|row| row + place);
+            destination_port.renumber(|row| row + place);
+            kinds.iter_mut().for_each(|row| *row += place);
+            return Self::Apart {
+                source_port,
+                destination_port,
+                kinds,
+            };
+        }
+        let apart = apart.finish();
+        let mut entries = Vec::with_capacity(count);
+        for source in &a {
+            for destination in &b {
+                let both = and(apart.get(*source), apart.get(*destination));
+                for kind in &c {
+                    entries.push(rows.add(&and(&both, apart.get(*kind))));
+                }
+            }
+        }
+        let number_in = |rows: &[u32], stride: usize| {
+            let rows = rows.to_vec();
+            move |row: u32| (rows.binary_search(&row).unwrap_or(0) * stride) as u32
+        };
+        source_port.renumber(number_in(&a, b.len() * c.len()));
+        destination_port.renumber(number_in(&b, c.len()));
+        let number = number_in(&c, 1);
+        for kind in &mut kinds {
+            *kind = number(*kind);
+        }
+        Self::Combined {
+            source_port,
+            destination_port,
+            kinds,
+            entries,
+        }
+    }
+}
+
+impl Rows {
+    #[inline(always)]
+    fn get(&self, row: u32) -> &[Line] {
+        &self.lines[row as usize..][..self.length]
+    }
+}
+
+fn and(a: &[Line], b: &[Line]) -> Vec<Line> {
+    let both = |(a, b): (&Line, &Line)| Line(std::array::from_fn(|word| a.0[word] & b.0[word]));
+    a.iter().zip(b).map(both).collect()
+}
+
+#[inline(always)]
+fn kind_of(probe: &Probe) -> usize {
+    usize::from(probe.protocol) << 2 | usize::from(probe.kind % 4)
+}
+
+/// For each protocol and kind its row.
+fn kind_rows(rows: &mut field::RowStore, rules: &[PlainRule]) -> Vec<u32> {
+    // Protocols that no rule names share a row.
+    let named = |number: u8| {
+        rules.iter().any(|rule| {
+            let protocol = rule.meets.protocol;
+            matches!(protocol, Protocol::Is(n) | Protocol::IsNot(n) if n == number)
+        })
+    };
+    let mut kinds = vec![0; KINDS];
+    let mut unnamed: [Option<u32>; 4] = [None; 4];
+    for number in 0..=u8::MAX {
+        let named = named(number);
+        for kind in 0..4 {
+            let row = match unnamed[kind] {
+                Some(row) if !named => row,
+                _ => rows.add_rules(rules, |rule| {
+                    rule.meets.protocol.contains(number) && rule.meets.kinds >> kind & 1 != 0
+                }),
+            };
+            if !named {
+                unnamed[kind] = Some(row);
+            }
+            kinds[usize::from(number) << 2 | kind] = row;
+        }
+    }
+    kinds
+}
+
+fn interface_rows(
+    rows: &mut field::RowStore,
+    rules: &[PlainRule],
+    interfaces: &Interfaces,
+) -> Vec<u32> {
+    (0..interfaces.class_count())
+        .map(|class| {
+            let holding = interfaces.holding(class as u32);
+            rows.add_rules(rules, |rule| holding[usize::from(rule.meets.interface)])
+        })
+        .collect()
+}
