@@ -5,9 +5,11 @@
 //!
 //! - [`capture`] reads and writes capture files (pcap and pcapng, gzip and zstd).
 //! - [`link`] finds the IPv4 packet inside a captured frame.
+//! - [`replay`] judges the records of captures.
 
 pub mod capture;
 mod direction;
 pub mod link;
+pub mod replay;
 
 pub use direction::Direction;

@@ -36,6 +36,7 @@ fn record<'a>(interface: &'a CaptureInterface, data: &'a [u8], nanos: i64) -> Re
     }
 }
 
+#[allow(clippy::unwrap_used, reason = "tests only")]
 fn read(path: &Path) -> (Vec<Owned>, CaptureReader) {
     let mut reader = CaptureReader::open(path).unwrap();
     let (records, error) = read_all(&mut reader);

@@ -14,7 +14,7 @@ use proptest::{
     collection::vec,
     prelude::*,
     sample::select,
-    test_runner::{Config, TestRunner},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
 use support::shared;
 
@@ -181,6 +181,16 @@ fn cooked_captures_say_direction_group_and_loopback() {
     assert_eq!(network_layer(LinkType::LINUX_SLL, &netlink), device);
 }
 
+/// Always the same cases, and no files with the failed ones.
+fn runner(cases: u32) -> TestRunner {
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
 /// Headers and tags as they occur, stacked and cut at random, then random bytes.
 fn ethernet_frames() -> impl Strategy<Value = Vec<u8>> {
     let ether_type = prop_oneof![
@@ -222,7 +232,9 @@ fn by_etherparse(frame: &[u8]) -> Sliced {
     let Ok(packet) = LaxSlicedPacket::from_ethernet(frame) else {
         return Sliced::CutShort;
     };
-    let payload = packet.ether_payload().unwrap();
+    let payload = packet
+        .ether_payload()
+        .expect("an Ethernet frame has a payload");
     let offset = payload.payload.as_ptr().addr() - frame.as_ptr().addr();
     if let Some(LaxNetSlice::Ipv4(ip)) = &packet.net {
         // Where it also accepts the packet, the header is at the same place.
@@ -249,20 +261,9 @@ fn by_etherparse(frame: &[u8]) -> Sliced {
 
 #[test]
 fn the_fast_path_agrees_with_etherparse() {
-    let config = Config {
-        cases: 200_000,
-        failure_persistence: None,
-        ..Config::default()
-    };
     let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
     let counted = std::cell::RefCell::new(&mut counts);
-    let mut runner = TestRunner::new_with_rng(
-        config,
-        proptest::test_runner::TestRng::deterministic_rng(
-            proptest::test_runner::RngAlgorithm::ChaCha,
-        ),
-    );
-    runner
+    runner(200_000)
         .run(&ethernet_frames(), |frame| {
             let ours = network_layer(LinkType::ETHERNET, &frame);
             let kind = match (ours, by_etherparse(&frame)) {
@@ -318,12 +319,7 @@ fn the_fast_path_agrees_with_etherparse() {
 
 #[test]
 fn no_frame_of_any_link_type_panics() {
-    let config = Config {
-        cases: 20_000,
-        failure_persistence: None,
-        ..Config::default()
-    };
-    TestRunner::new(config)
+    runner(20_000)
         .run(&(0..300_u16, vec(any::<u8>(), 0..40)), |(link, frame)| {
             if let Network::Ipv4 { packet, .. } = network_layer(LinkType(link), &frame) {
                 prop_assert!(!packet.is_empty() && frame.ends_with(packet));

@@ -31,8 +31,13 @@ pub fn write_chain(out: &mut String, chain: &Chain) {
 /// Appends a line for each rule of a chain, `-A NAME ...`.
 pub fn write_rules(out: &mut String, chain: &Chain) {
     for rule in chain.rules() {
-        let _ = writeln!(out, "-A {} {}", chain.name(), rule_words(rule).join(" "));
+        let _ = writeln!(out, "-A {} {}", chain.name(), rule_text(rule));
     }
+}
+
+/// A rule as the command would be given it, without chain and command.
+pub fn rule_text(rule: &Rule) -> String {
+    rule_words(rule).join(" ")
 }
 
 fn rule_words(rule: &Rule) -> Vec<String> {

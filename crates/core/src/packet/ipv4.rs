@@ -74,11 +74,21 @@ impl<'a> Ipv4Packet<'a> {
         if header_checksum(packet.header) != 0 {
             return Err(Unusable::Damaged(Damage::Checksum));
         }
-        let total = usize::from(packet.total_length());
-        if total > wire_length.max(bytes.len()) || total < packet.header.len() {
+        packet.check_total_length(wire_length.max(bytes.len()))
+    }
+
+    /// The same without looking at the checksum, for captures made before a
+    /// network card filled it in.
+    pub fn received_unverified(bytes: &'a [u8], wire_length: usize) -> Result<Self, Unusable> {
+        Self::split(bytes, wire_length)?.check_total_length(wire_length.max(bytes.len()))
+    }
+
+    fn check_total_length(self, available: usize) -> Result<Self, Unusable> {
+        let total = usize::from(self.total_length());
+        if total > available || total < self.header.len() {
             return Err(Unusable::Damaged(Damage::TotalLength));
         }
-        Ok(packet)
+        Ok(self)
     }
 
     /// Reads a packet that this machine sends or forwards: checksum and total

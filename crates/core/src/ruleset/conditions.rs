@@ -317,7 +317,11 @@ impl InterfacePattern {
     /// Whether the pattern names this interface.
     pub fn names(&self, interface: &InterfaceName) -> bool {
         match self {
-            Self::Exact(name) => name == interface,
+            // A rule's 16th character leaves no room for the end of the name in
+            // the kernel, so it equals no device's name (§9).
+            Self::Exact(name) => {
+                name == interface && name.as_bytes().len() <= InterfaceName::DEVICE_LENGTH
+            }
             Self::Prefix(prefix) => interface.as_bytes().starts_with(prefix.as_bytes()),
         }
     }

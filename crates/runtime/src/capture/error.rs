@@ -14,7 +14,6 @@ pub struct CaptureError {
     /// Records returned before this.
     pub records: u64,
     /// What is wrong there.
-    #[source]
     pub kind: CaptureErrorKind,
 }
 

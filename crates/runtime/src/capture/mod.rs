@@ -6,7 +6,7 @@
 //!                                     pcapng
 //! ```
 //!
-//! A decoder does no I/O: it is shown the bytes at hand and answers with one [`step`], so that it
+//! A decoder does no I/O: it is shown the bytes at hand and answers with one `Step`, so that it
 //! works the same on a buffered stream and on a whole file in memory.
 
 mod error;

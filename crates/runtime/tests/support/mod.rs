@@ -1,10 +1,16 @@
 //! What the tests of this crate share.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "tests; and each file uses its part"
+)]
+
+pub(crate) mod damage;
 
 use std::{
     env, fs,
-    io::Cursor,
+    io::{self, Cursor, Write},
     path::{Path, PathBuf},
 };
 
@@ -70,7 +76,9 @@ pub(crate) fn shared(folder: &str) -> Option<PathBuf> {
         "no {} on CI",
         path.display()
     );
-    eprintln!("SKIPPED: no sample data in {}", path.display());
+    // Not `eprintln`: the test harness would hide that of a test that passes.
+    let mut stderr = io::stderr().lock();
+    writeln!(stderr, "SKIPPED: no sample data in {}", path.display()).unwrap();
     None
 }
 

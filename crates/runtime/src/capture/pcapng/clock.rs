@@ -63,7 +63,7 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use super::Clock;
+    use super::{Clock, Timestamp};
 
     fn nanos(resolution: u8, offset: i64, ticks: u64) -> Option<i64> {
         let mut clock = Clock::default();
@@ -71,7 +71,7 @@ mod tests {
         clock.set_offset(offset);
         clock
             .time((ticks >> 32) as u32, ticks as u32)
-            .map(|time| time.as_nanos())
+            .map(Timestamp::as_nanos)
     }
 
     #[test]

@@ -35,7 +35,6 @@ pub struct CaptureWriteError {
     /// The file being written.
     pub file: PathBuf,
     /// What is wrong.
-    #[source]
     pub kind: CaptureWriteErrorKind,
 }
 

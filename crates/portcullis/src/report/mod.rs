@@ -1,0 +1,6 @@
+//! What commands print.
+
+pub(crate) mod log_lines;
+pub(crate) mod progress;
+pub(crate) mod replay;
+mod replay_json;
