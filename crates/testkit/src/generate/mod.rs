@@ -5,9 +5,8 @@
 //! overlap; each [`Shape`] is built to hurt one way of matching.
 
 mod packets;
-mod random;
 mod rules;
 
-pub use packets::{TraceKind, key_near, keys_near, trace};
-pub use random::Random;
+pub use packets::{key_near, keys_near};
+pub use portcullis_workload::{Random, TraceKind, trace};
 pub use rules::{INTERFACES, Shape, ruleset};
