@@ -1,6 +1,7 @@
 //! Eight rules side by side, compared in one go.
 
 use crate::plain_rule::{Address, PlainRule, Ports, Probe, Protocol};
+use crate::simd::Simd;
 
 /// Rules in a block.
 pub(crate) const LANES: usize = 8;
@@ -65,10 +66,32 @@ impl Block {
         not_destination: 0,
     };
 
+    /// The first rule of these blocks from number `from` on that matches.
+    ///
+    /// A plain loop: closures would not be compiled for the instruction set.
+    #[inline(always)]
+    pub(crate) fn first_in<S: Simd>(
+        simd: S,
+        blocks: &[Self],
+        probe: &Probe,
+        from: u32,
+        holding: &[bool],
+    ) -> Option<u32> {
+        for block in blocks {
+            let lanes = simd.matching(block, probe);
+            if lanes != 0
+                && let Some(number) = block.first_of(lanes, from, holding)
+            {
+                return Some(number);
+            }
+        }
+        None
+    }
+
     /// The first lane of those in `lanes` with a rule number of at least
     /// `from` whose interface test holds; its rule number.
     #[inline(always)]
-    pub(crate) fn first_of(&self, lanes: u32, from: u32, holding: &[bool]) -> Option<u32> {
+    fn first_of(&self, lanes: u32, from: u32, holding: &[bool]) -> Option<u32> {
         let mut left = lanes;
         while left != 0 {
             let lane = left.trailing_zeros() as usize % LANES;

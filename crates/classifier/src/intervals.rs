@@ -1,6 +1,6 @@
 //! Which of many intervals a number lies in, found sixteen borders at a time.
 
-use crate::simd::{Keys, Simd};
+use crate::simd::{Column, Keys, Owners, Simd};
 
 /// Borders in one node of the search tree.
 const KEYS: usize = 16;
@@ -57,9 +57,67 @@ impl Intervals {
     /// The number of the interval that `value` lies in.
     #[inline(always)]
     pub(crate) fn find<S: Simd>(&self, simd: S, value: u32) -> usize {
-        let Some((leaves, above)) = self.levels.split_last() else {
-            return 0;
-        };
+        match *self.levels.as_slice() {
+            [leaves] => self.descend(simd, [], leaves, value),
+            [a, leaves] => self.descend(simd, [a], leaves, value),
+            [a, b, leaves] => self.descend(simd, [a, b], leaves, value),
+            [a, b, c, leaves] => self.descend(simd, [a, b, c], leaves, value),
+            // More than 4 levels would be more intervals than rules can make.
+            _ => 0,
+        }
+    }
+
+    /// For the first `count` packets adds to `sums` what belongs to the
+    /// interval of their value.
+    #[inline(always)]
+    pub(crate) fn add_owners<S: Simd>(
+        &self,
+        simd: S,
+        owners: &[u32],
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    ) {
+        match *self.levels.as_slice() {
+            [_] => {
+                let mut table = Owners([0; 32]);
+                table.0[..owners.len()].copy_from_slice(owners);
+                simd.add_owners(&self.nodes[0], &table, values, sums, count);
+            }
+            [a, leaves] => self.add_deep(simd, [a], leaves, owners, values, sums, count),
+            [a, b, leaves] => self.add_deep(simd, [a, b], leaves, owners, values, sums, count),
+            [a, b, c, leaves] => {
+                self.add_deep(simd, [a, b, c], leaves, owners, values, sums, count);
+            }
+            _ => {}
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::too_many_arguments, reason = "compiled once for each depth")]
+    fn add_deep<S: Simd, const ABOVE: usize>(
+        &self,
+        simd: S,
+        above: [usize; ABOVE],
+        leaves: usize,
+        owners: &[u32],
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    ) {
+        for (sum, value) in sums.0.iter_mut().zip(values.0).take(count) {
+            *sum += owners[self.descend(simd, above, leaves, value)];
+        }
+    }
+
+    #[inline(always)]
+    fn descend<S: Simd, const ABOVE: usize>(
+        &self,
+        simd: S,
+        above: [usize; ABOVE],
+        leaves: usize,
+        value: u32,
+    ) -> usize {
         let mut node = 0;
         for level in above {
             node = node * BRANCHES + simd.below(&self.nodes[level + node], value);

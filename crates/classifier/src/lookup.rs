@@ -90,16 +90,16 @@ impl Lookup {
         interface: Interface<'_>,
         from: u32,
     ) -> Option<u32> {
-        let mut best = u32::MAX;
-        let mut lower = |found: Option<u32>| best = found.map_or(best, |it| it.min(best));
-        lower(self.first_in_blocks(simd, probe, interface, from));
+        let found = Block::first_in(simd, &self.blocks, probe, from, interface.holding);
+        let mut best = found.unwrap_or(u32::MAX);
         if let Some(forest) = &self.forest {
-            lower(forest.first(simd, probe, interface.holding, from));
+            let found = forest.first(simd, probe, interface.holding, from);
+            best = best.min(found.unwrap_or(u32::MAX));
         }
         for vector in &self.vectors {
             if vector.lowest() < best {
                 let found = vector.first(simd, probe, interface.class, from);
-                best = found.map_or(best, |it| it.min(best));
+                best = best.min(found.unwrap_or(u32::MAX));
             }
         }
         (best != u32::MAX).then_some(best)
@@ -117,7 +117,7 @@ impl Lookup {
         best.fill(u32::MAX);
         if !self.blocks.is_empty() {
             for (probe, best) in probes.iter().zip(&mut *best) {
-                let found = self.first_in_blocks(simd, probe, interface, 0);
+                let found = Block::first_in(simd, &self.blocks, probe, 0, interface.holding);
                 *best = found.unwrap_or(u32::MAX);
             }
         }
@@ -162,20 +162,6 @@ impl Lookup {
             });
         }
         forms
-    }
-
-    #[inline(always)]
-    fn first_in_blocks<S: Simd>(
-        &self,
-        simd: S,
-        probe: &Probe,
-        interface: Interface<'_>,
-        from: u32,
-    ) -> Option<u32> {
-        self.blocks.iter().find_map(|block| {
-            let lanes = simd.matching(block, probe);
-            block.first_of(lanes, from, interface.holding)
-        })
     }
 
     fn add_blocks(&mut self, rules: &[PlainRule]) {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Rows;
 use crate::intervals::Intervals;
 use crate::plain_rule::PlainRule;
-use crate::simd::{Line, Simd};
+use crate::simd::{Column, Line, Simd};
 
 /// A field's intervals and what belongs to each.
 #[derive(Clone, Debug)]
@@ -70,6 +70,18 @@ impl Field {
     #[inline(always)]
     pub(super) fn find<S: Simd>(&self, simd: S, value: u32) -> u32 {
         self.rows[self.intervals.find(simd, value)]
+    }
+
+    /// For the first `count` packets adds what belongs to their values.
+    #[inline(always)]
+    pub(super) fn add_to<S: Simd>(
+        &self,
+        simd: S,
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    ) {
+        self.intervals.add_owners(simd, &self.rows, values, sums, count);
     }
 
     /// What belongs to each interval.

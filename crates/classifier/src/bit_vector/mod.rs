@@ -12,7 +12,7 @@ use field::Field;
 use crate::batch::BATCH;
 use crate::interfaces::Interfaces;
 use crate::plain_rule::{PlainRule, Probe, Protocol};
-use crate::simd::{Line, Simd};
+use crate::simd::{Column, Line, Simd};
 
 /// Rules in one bit vector. Rows grow with the rules, and so do their number:
 /// memory grows with the square.
@@ -136,11 +136,11 @@ impl BitVector {
         let found = match &self.services {
             Services::Combined { .. } if self.interfaces.is_empty() => {
                 let [a, b, c, _] = self.locate(simd, probe, class);
-                simd.first_common([a, b, c].map(|row| self.rows.get(row)), bit)
+                simd.first_common(self.rows.get([a, b, c]), bit)
             }
             Services::Combined { .. } => {
                 let rows = self.locate(simd, probe, class);
-                simd.first_common(rows.map(|row| self.rows.get(row)), bit)
+                simd.first_common(self.rows.get(rows), bit)
             }
             Services::Apart {
                 source_port,
@@ -158,10 +158,13 @@ impl BitVector {
                     kinds[kind_of(probe)],
                     interface.unwrap_or(source),
                 ];
-                simd.first_common(rows.map(|row| self.rows.get(row)), bit)
+                simd.first_common(self.rows.get(rows), bit)
             }
         };
-        found.map(|bit| self.numbers[bit as usize])
+        match found {
+            Some(bit) => Some(self.numbers[bit as usize]),
+            None => None,
+        }
     }
 
     /// Lowers each of `best` to the first match of its probe, if that is lower.
@@ -173,40 +176,102 @@ impl BitVector {
         class: u32,
         best: &mut [u32],
     ) {
+        // The packets for which a match here would count.
+        let mut open = [0u8; BATCH];
+        let mut count = 0;
         let lowest = self.lowest();
-        if !matches!(self.services, Services::Combined { .. }) {
-            for (probe, best) in probes.iter().zip(best) {
-                if lowest < *best {
-                    *best = self
-                        .first(simd, probe, class, 0)
-                        .map_or(*best, |found| found.min(*best));
+        for (packet, best) in best.iter().enumerate() {
+            open[count % BATCH] = packet as u8;
+            count += usize::from(lowest < *best);
+        }
+        let open = &open[..count];
+        let rows = self.locate_each(simd, probes, open, class);
+        let mut firsts = Column::ZERO;
+        let (lines, length) = (&self.rows.lines, self.rows.length);
+        let [source, destination, services, interface, more, kind] = rows;
+        match (&self.services, self.interfaces.is_empty()) {
+            (Services::Combined { .. }, true) => {
+                let rows = [source, destination, services];
+                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+            }
+            (Services::Combined { .. }, false) => {
+                let rows = [source, destination, services, interface];
+                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+            }
+            (Services::Apart { .. }, true) => {
+                let rows = [source, destination, services, more, kind];
+                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+            }
+            (Services::Apart { .. }, false) => {
+                let rows = [source, destination, services, interface, more, kind];
+                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+            }
+        }
+        for (packet, first) in open.iter().zip(firsts.0) {
+            let best = &mut best[usize::from(*packet)];
+            // No match is beyond the list.
+            if let Some(number) = self.numbers.get(first as usize) {
+                *best = (*best).min(*number);
+            }
+        }
+    }
+
+    /// For each open packet its rows: source, destination, services or source
+    /// port, interface, and only if services are apart destination port and
+    /// kind.
+    #[inline(always)]
+    fn locate_each<S: Simd>(
+        &self,
+        simd: S,
+        probes: &[Probe],
+        open: &[u8],
+        class: u32,
+    ) -> [Column; 6] {
+        let count = open.len();
+        let mut fields = [Column::ZERO; 5];
+        for (place, packet) in open.iter().enumerate() {
+            let probe = &probes[usize::from(*packet)];
+            let place = place % BATCH;
+            fields[0].0[place] = probe.source;
+            fields[1].0[place] = probe.destination;
+            fields[2].0[place] = u32::from(probe.source_port());
+            fields[3].0[place] = u32::from(probe.destination_port());
+            fields[4].0[place] = kind_of(probe) as u32;
+        }
+        let [source, destination, source_port, destination_port, kind] = &fields;
+        let mut rows = [Column::ZERO; 6];
+        self.source.add_to(simd, source, &mut rows[0], count);
+        self.destination.add_to(simd, destination, &mut rows[1], count);
+        match &self.services {
+            Services::Combined {
+                source_port: by_source,
+                destination_port: by_destination,
+                kinds,
+                entries,
+            } => {
+                let services = &mut rows[2];
+                by_source.add_to(simd, source_port, services, count);
+                by_destination.add_to(simd, destination_port, services, count);
+                for (row, kind) in services.0.iter_mut().zip(kind.0).take(count) {
+                    *row = entries[(*row + kinds[kind as usize]) as usize];
                 }
             }
-            return;
-        }
-        let mut located = [[0; 4]; BATCH];
-        for ((rows, probe), best) in located.iter_mut().zip(probes).zip(&*best) {
-            if lowest < *best {
-                *rows = self.locate(simd, probe, class);
-                for row in &rows[..3] {
-                    simd.prefetch(&self.rows.lines[*row as usize], 1);
+            Services::Apart {
+                source_port: by_source,
+                destination_port: by_destination,
+                kinds,
+            } => {
+                by_source.add_to(simd, source_port, &mut rows[2], count);
+                by_destination.add_to(simd, destination_port, &mut rows[4], count);
+                for (row, kind) in rows[5].0.iter_mut().zip(kind.0).take(count) {
+                    *row = kinds[kind as usize];
                 }
             }
         }
-        for (rows, best) in located.iter().zip(best) {
-            if lowest >= *best {
-                continue;
-            }
-            let found = if self.interfaces.is_empty() {
-                let [a, b, c, _] = *rows;
-                simd.first_common([a, b, c].map(|row| self.rows.get(row)), 0)
-            } else {
-                simd.first_common(rows.map(|row| self.rows.get(row)), 0)
-            };
-            if let Some(bit) = found {
-                *best = (*best).min(self.numbers[bit as usize]);
-            }
+        if let Some(row) = self.interfaces.get(class as usize) {
+            rows[3] = Column([*row; BATCH]);
         }
+        rows
     }
 
     /// The rows whose intersection holds the matches; the last one counts
@@ -276,9 +341,9 @@ impl Services {
         let mut entries = Vec::with_capacity(count);
         for source in &a {
             for destination in &b {
-                let both = and(apart.get(*source), apart.get(*destination));
+                let both = and(apart.row(*source), apart.row(*destination));
                 for kind in &c {
-                    entries.push(rows.add(&and(&both, apart.get(*kind))));
+                    entries.push(rows.add(&and(&both, apart.row(*kind))));
                 }
             }
         }
@@ -303,7 +368,16 @@ impl Services {
 
 impl Rows {
     #[inline(always)]
-    fn get(&self, row: u32) -> &[Line] {
+    fn get<const ROWS: usize>(&self, rows: [u32; ROWS]) -> [&[Line]; ROWS] {
+        let mut lines = [&[][..]; ROWS];
+        for (lines, row) in lines.iter_mut().zip(rows) {
+            *lines = self.row(row);
+        }
+        lines
+    }
+
+    #[inline(always)]
+    fn row(&self, row: u32) -> &[Line] {
         &self.lines[row as usize..][..self.length]
     }
 }

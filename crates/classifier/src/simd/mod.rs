@@ -18,6 +18,7 @@ mod tests;
 
 use std::fmt;
 
+use crate::batch::BATCH;
 use crate::block::Block;
 use crate::plain_rule::Probe;
 
@@ -31,6 +32,16 @@ pub(crate) struct Line(pub(crate) [u64; 8]);
 #[repr(C, align(64))]
 pub(crate) struct Keys(pub(crate) [u32; 16]);
 
+/// What belongs to each of up to 17 intervals.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Owners(pub(crate) [u32; 32]);
+
+/// One number for each packet of a batch.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Column(pub(crate) [u32; BATCH]);
+
 /// Sixteen thresholds for the source port, then sixteen for the destination
 /// port.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +52,10 @@ impl Line {
     pub(crate) const ZERO: Self = Self([0; 8]);
 }
 
+impl Column {
+    pub(crate) const ZERO: Self = Self([0; BATCH]);
+}
+
 /// What an instruction set does for the matcher.
 pub(crate) trait Simd: Copy {
     /// How many of the keys are below `value`.
@@ -49,6 +64,28 @@ pub(crate) trait Simd: Copy {
     /// The first bit from bit `from` on that is set in all rows, which are of
     /// one length.
     fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32>;
+
+    /// For the first `count` packets adds to `sums` what belongs to the
+    /// interval of their value; sums of further packets may change too.
+    fn add_owners(
+        self,
+        keys: &Keys,
+        owners: &Owners,
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    );
+
+    /// For the first `count` packets the first bit that is set in all their
+    /// rows, which begin at these lines; `u32::MAX` if there is none.
+    fn first_common_each<const ROWS: usize>(
+        self,
+        lines: &[Line],
+        length: usize,
+        rows: &[Column; ROWS],
+        count: usize,
+        firsts: &mut Column,
+    );
 
     /// The lanes of a block that match, interfaces aside.
     fn matching(self, block: &Block, probe: &Probe) -> u32;

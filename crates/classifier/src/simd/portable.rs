@@ -1,6 +1,6 @@
 //! The operations for every CPU; the twins of all the others.
 
-use super::{Keys, Line, Simd, Thresholds, first_line};
+use super::{Column, Keys, Line, Owners, Simd, Thresholds, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
 
@@ -33,6 +33,38 @@ impl Simd for Portable {
             mask = Line([u64::MAX; 8]);
         }
         None
+    }
+
+    #[inline(always)]
+    fn add_owners(
+        self,
+        keys: &Keys,
+        owners: &Owners,
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    ) {
+        for (sum, value) in sums.0.iter_mut().zip(values.0).take(count) {
+            *sum += owners.0[self.below(keys, value)];
+        }
+    }
+
+    #[inline(always)]
+    fn first_common_each<const ROWS: usize>(
+        self,
+        lines: &[Line],
+        length: usize,
+        rows: &[Column; ROWS],
+        count: usize,
+        firsts: &mut Column,
+    ) {
+        for (packet, first) in firsts.0.iter_mut().enumerate().take(count) {
+            let mut row_lines = [&[][..]; ROWS];
+            for (row, column) in row_lines.iter_mut().zip(rows) {
+                *row = &lines[column.0[packet] as usize..][..length];
+            }
+            *first = self.first_common(row_lines, 0).unwrap_or(u32::MAX);
+        }
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use portcullis_testkit::generate::Random;
 
-use super::{InstructionSet, Keys, Line, Simd, Thresholds, Work};
+use super::{Column, InstructionSet, Keys, Line, Owners, Simd, Thresholds, Work};
 use crate::block::Block;
 use crate::plain_rule::{Address, Meets, PlainRule, Ports, Probe, Protocol};
 
@@ -16,7 +16,7 @@ impl Work for Answers {
     fn run<S: Simd>(self, simd: S) -> Vec<u64> {
         let mut random = Random::new(self.0);
         let mut answers = Vec::new();
-        for _ in 0..2000 {
+        for _ in 0..500 {
             let mut keys: Vec<u32> = (0..16).map(|_| edge(&mut random)).collect();
             keys.sort_unstable();
             let keys = Keys(keys.try_into().unwrap());
@@ -31,6 +31,20 @@ impl Work for Answers {
                 let first = simd.first_common(rows, from);
                 answers.push(first.map_or(u64::MAX, u64::from));
             }
+
+            let count = random.below(65) as usize;
+            let owners = Owners(std::array::from_fn(|_| random.next() as u32 >> 1));
+            let values = Column(std::array::from_fn(|_| edge(&mut random)));
+            let mut sums = Column([1; 64]);
+            simd.add_owners(&keys, &owners, &values, &mut sums, count);
+            answers.extend(sums.0[..count].iter().map(|sum| u64::from(*sum)));
+
+            let all: Vec<Line> = (0..lines + 20).map(|_| sparse(&mut random)).collect();
+            let mut starts = || Column(std::array::from_fn(|_| random.below(21)));
+            let rows = [starts(), starts(), starts()];
+            let mut firsts = Column::ZERO;
+            simd.first_common_each(&all, lines, &rows, count, &mut firsts);
+            answers.extend(firsts.0[..count].iter().map(|first| u64::from(*first)));
 
             let rules: Vec<PlainRule> = (0..8).map(|number| rule(&mut random, number)).collect();
             let mut blocks = Vec::new();

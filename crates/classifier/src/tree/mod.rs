@@ -133,7 +133,7 @@ impl Forest {
                 entry = self.entries[self.nodes[entry.node_number()].slot(simd, bits)];
             }
             let found = self.first_in_leaf(simd, entry, probe, holding, from);
-            best = found.map_or(best, |found| found.min(best));
+            best = best.min(found.unwrap_or(u32::MAX));
         }
         (best != u32::MAX).then_some(best)
     }
@@ -206,7 +206,7 @@ impl Forest {
         }
         for (packet, entry) in &at_leaf[..leaves] {
             let found = self.first_in_leaf(simd, *entry, &probes[*packet], holding, 0);
-            best[*packet] = found.map_or(best[*packet], |found| found.min(best[*packet]));
+            best[*packet] = best[*packet].min(found.unwrap_or(u32::MAX));
         }
     }
 
@@ -220,9 +220,6 @@ impl Forest {
         from: u32,
     ) -> Option<u32> {
         let blocks = &self.blocks[leaf.first_block()..][..leaf.block_count()];
-        blocks.iter().find_map(|block| {
-            let lanes = simd.matching(block, probe);
-            block.first_of(lanes, from, holding)
-        })
+        Block::first_in(simd, blocks, probe, from, holding)
     }
 }
