@@ -81,7 +81,8 @@ impl Field {
         sums: &mut Column,
         count: usize,
     ) {
-        self.intervals.add_owners(simd, &self.rows, values, sums, count);
+        self.intervals
+            .add_owners(simd, &self.rows, values, sums, count);
     }
 
     /// What belongs to each interval.

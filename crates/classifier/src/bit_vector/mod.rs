@@ -241,7 +241,8 @@ impl BitVector {
         let [source, destination, source_port, destination_port, kind] = &fields;
         let mut rows = [Column::ZERO; 6];
         self.source.add_to(simd, source, &mut rows[0], count);
-        self.destination.add_to(simd, destination, &mut rows[1], count);
+        self.destination
+            .add_to(simd, destination, &mut rows[1], count);
         match &self.services {
             Services::Combined {
                 source_port: by_source,

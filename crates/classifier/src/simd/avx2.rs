@@ -2,11 +2,11 @@
 
 use std::arch::x86_64::{
     __m256i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_loadl_epi64, _mm_movemask_epi8, _mm_prefetch,
-    _mm_set1_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi16, _mm256_cmpeq_epi32,
-    _mm256_loadu_si256, _mm256_max_epu16, _mm256_max_epu32, _mm256_movemask_epi8,
-    _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi16, _mm256_set1_epi32,
-    _mm256_setzero_si256, _mm256_sub_epi16, _mm256_subs_epu16, _mm256_testz_si256,
-    _mm256_xor_si256, _pext_u32, _pext_u64,
+    _mm_set1_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi16,
+    _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_max_epu16, _mm256_max_epu32,
+    _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_sub_epi16, _mm256_subs_epu16,
+    _mm256_testz_si256, _mm256_xor_si256, _pext_u32, _pext_u64,
 };
 
 use super::{Column, Keys, Line, Owners, Simd, Thresholds, Work, first_line};

@@ -1,10 +1,13 @@
 //! The operations for CPUs with AVX-512 F, BW, DQ and VL.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm_cmpeq_epi8_mask, _mm_cvtsi128_si64, _mm512_castsi512_si128, _mm512_maskz_compress_epi64, _mm512_mask_mov_epi64, _mm512_mask_add_epi32, _mm512_add_epi32, _mm512_permutex2var_epi32, _mm512_setzero_si512, _mm512_storeu_si512, _mm_loadl_epi64, _mm_set1_epi8, _mm256_or_si256,
-    _mm256_set1_epi16, _mm256_testn_epi32_mask, _mm512_and_si512, _mm512_castsi256_si512,
-    _mm512_cmple_epu16_mask, _mm512_cmplt_epu32_mask, _mm512_inserti64x4, _mm512_loadu_si512,
-    _mm512_set1_epi32, _mm512_test_epi64_mask, _pext_u64,
+    __m256i, __m512i, _mm_cmpeq_epi8_mask, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_set1_epi8,
+    _mm256_or_si256, _mm256_set1_epi16, _mm256_testn_epi32_mask, _mm512_add_epi32,
+    _mm512_and_si512, _mm512_castsi256_si512, _mm512_castsi512_si128, _mm512_cmple_epu16_mask,
+    _mm512_cmplt_epu32_mask, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi32,
+    _mm512_mask_mov_epi64, _mm512_maskz_compress_epi64, _mm512_permutex2var_epi32,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_test_epi64_mask,
+    _pext_u64,
 };
 
 use super::avx2::{differs, outside, prefetch};
@@ -34,9 +37,7 @@ impl Avx512 {
     /// Does the work in code compiled for this instruction set.
     #[inline]
     pub(super) fn run<W: Work>(self, work: W) -> W::Output {
-        #[target_feature(
-            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,popcnt,lzcnt"
-        )]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,popcnt,lzcnt")]
         fn compiled<W: Work>(simd: Avx512, work: W) -> W::Output {
             work.run(simd)
         }
