@@ -1,5 +1,7 @@
 //! Answers for many packets at once.
 
+use std::slice;
+
 use portcullis_core::matcher::{Ending, Place, Trace};
 use portcullis_core::ruleset::Verdict;
 
@@ -8,10 +10,16 @@ pub const BATCH: usize = 64;
 
 /// The answers of one call, to be filled again and again: once it has grown,
 /// nothing is allocated any more.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Batch {
-    answers: Vec<Answer>,
-    places: Vec<Place>,
+    count: usize,
+    answers: [Answer; BATCH],
+    /// The rule of each packet that matched just one.
+    single: [Place; BATCH],
+    /// The rules of those that matched more.
+    several: Vec<Place>,
+    /// Where they stand in `several`.
+    spans: [(u32, u32); BATCH],
     /// For walks that meet more than one rule.
     pub(crate) trace: Trace,
 }
@@ -21,24 +29,44 @@ pub struct Batch {
 struct Answer {
     verdict: Verdict,
     ending: Ending,
-    /// Where its rules end in `places`.
-    end: u32,
+    matched: Matched,
+}
+
+/// Where the rules that a packet matched are noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Matched {
+    None,
+    Single,
+    Several,
 }
 
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self::default()
+        let nothing = Answer {
+            verdict: Verdict::Deny,
+            ending: Ending::Policy,
+            matched: Matched::None,
+        };
+        let nowhere = Place { chain: 0, rule: 0 };
+        Self {
+            count: 0,
+            answers: [nothing; BATCH],
+            single: [nowhere; BATCH],
+            several: Vec::new(),
+            spans: [(0, 0); BATCH],
+            trace: Trace::new(),
+        }
     }
 
     /// How many packets were decided.
     pub fn len(&self) -> usize {
-        self.answers.len()
+        self.count
     }
 
     /// Whether no packet was decided.
     pub fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.count == 0
     }
 
     /// The verdict on a packet.
@@ -46,55 +74,76 @@ impl Batch {
     /// # Panics
     ///
     /// If fewer packets were decided; likewise the methods below.
+    #[inline]
     pub fn verdict(&self, packet: usize) -> Verdict {
-        self.answers[packet].verdict
+        self.answer(packet).verdict
     }
 
     /// How the walk of a packet ended.
+    #[inline]
     pub fn ending(&self, packet: usize) -> Ending {
-        self.answers[packet].ending
+        self.answer(packet).ending
     }
 
     /// The rules that a packet matched, in order.
+    #[inline]
     pub fn matched(&self, packet: usize) -> &[Place] {
-        let start = match packet {
-            0 => 0,
-            after => self.answers[after - 1].end as usize,
-        };
-        &self.places[start..self.answers[packet].end as usize]
+        match self.answer(packet).matched {
+            Matched::None => &[],
+            Matched::Single => slice::from_ref(&self.single[packet]),
+            Matched::Several => {
+                let (start, end) = self.spans[packet];
+                &self.several[start as usize..end as usize]
+            }
+        }
     }
 
-    /// All rules that packets matched, in order of the packets: what counters
-    /// need of packets of equal length.
-    pub fn all_matched(&self) -> &[Place] {
-        &self.places
+    #[inline]
+    fn answer(&self, packet: usize) -> Answer {
+        self.answers[..self.count][packet]
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.answers.clear();
-        self.places.clear();
+    pub(crate) fn begin(&mut self, count: usize) {
+        self.count = count;
+        self.several.clear();
     }
 
-    /// Adds the answer for a packet that one rule decided.
+    /// Notes the answer for a packet that one rule decided.
     #[inline(always)]
-    pub(crate) fn push_one(&mut self, verdict: Verdict, place: Place) {
-        self.places.push(place);
-        self.push(verdict, Ending::Rule);
-    }
-
-    /// Adds the answer that a walk noted in the trace.
-    pub(crate) fn push_trace(&mut self, verdict: Verdict) {
-        self.places.extend_from_slice(self.trace.matched());
-        self.push(verdict, self.trace.ending());
-    }
-
-    /// Adds an answer whose rules are there already.
-    #[inline(always)]
-    pub(crate) fn push(&mut self, verdict: Verdict, ending: Ending) {
-        self.answers.push(Answer {
+    pub(crate) fn decided_by(&mut self, packet: usize, verdict: Verdict, place: Place) {
+        self.single[packet] = place;
+        self.answers[packet] = Answer {
             verdict,
-            ending,
-            end: self.places.len() as u32,
-        });
+            ending: Ending::Rule,
+            matched: Matched::Single,
+        };
+    }
+
+    /// Notes that a packet met no rule.
+    #[inline(always)]
+    pub(crate) fn decided_by_policy(&mut self, packet: usize, verdict: Verdict) {
+        self.answers[packet] = Answer {
+            verdict,
+            ending: Ending::Policy,
+            matched: Matched::None,
+        };
+    }
+
+    /// Notes the answer that a walk left in the trace.
+    pub(crate) fn decided_by_walk(&mut self, packet: usize, verdict: Verdict) {
+        let start = self.several.len() as u32;
+        self.several.extend_from_slice(self.trace.matched());
+        self.spans[packet] = (start, self.several.len() as u32);
+        self.answers[packet] = Answer {
+            verdict,
+            ending: self.trace.ending(),
+            matched: Matched::Several,
+        };
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use portcullis_core::names::InterfaceName;
-use portcullis_core::ruleset::{InterfacePattern, Ruleset, Test};
+use portcullis_core::ruleset::{Chain, InterfacePattern, Ruleset, Test};
 
 /// The interface tests of a ruleset and the classes that they make.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ type TestKey = (InterfaceName, bool, bool);
 
 impl Interfaces {
     pub(crate) fn new(ruleset: &Ruleset) -> Self {
-        let rules = ruleset.chains().iter().flat_map(|chain| chain.rules());
+        let rules = ruleset.chains().iter().flat_map(Chain::rules);
         let mut tests = BTreeMap::new();
         tests.insert(test_key(&Test::is(InterfacePattern::ANY)), 0);
         for rule in rules {

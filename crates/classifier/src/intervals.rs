@@ -125,6 +125,19 @@ impl Intervals {
         node * KEYS + simd.below(&self.nodes[leaves + node], value)
     }
 
+    /// Whether one step finds the interval.
+    pub(crate) fn is_shallow(&self) -> bool {
+        self.levels.len() == 1
+    }
+
+    /// The last number of each interval but the last.
+    pub(crate) fn lasts(&self) -> impl Iterator<Item = u32> {
+        let leaves = self.levels.last().copied().unwrap_or(0);
+        let keys = self.nodes[leaves..].iter().flat_map(|node| node.0);
+        // No interval before the last one ends there.
+        keys.filter(|key| *key != u32::MAX)
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         self.nodes.len() * size_of::<Keys>()
     }

@@ -19,6 +19,7 @@ mod interfaces;
 mod intervals;
 mod lookup;
 mod plain_rule;
+mod probes;
 mod simd;
 mod tree;
 
@@ -41,7 +42,8 @@ use chain::{CompiledChain, Next};
 use interfaces::Interfaces;
 use lookup::Interface;
 use plain_rule::Probe;
-use simd::{Simd, Work};
+use probes::Probes;
+use simd::{Column, Simd, Work};
 
 /// The environment variable that forces an instruction set.
 pub const INSTRUCTION_SET_VARIABLE: &str = "PORTCULLIS_SIMD";
@@ -291,28 +293,25 @@ impl Work for DecideBatch<'_> {
         let interface = classifier.interface(self.step);
         let start = self.step.chain.position();
         let chain = &classifier.chains[start];
-        let mut probes = [Probe::default(); BATCH];
-        let probes = &mut probes[..self.keys.len()];
-        for (probe, key) in probes.iter_mut().zip(self.keys) {
-            *probe = Probe::new(key);
-        }
-        let mut firsts = [u32::MAX; BATCH];
-        let firsts = &mut firsts[..probes.len()];
-        chain.lookup.first_batch(simd, probes, interface, firsts);
-        batch.clear();
-        for (probe, first) in probes.iter().zip(firsts) {
-            if *first == u32::MAX {
-                batch.push(chain.policy, Ending::Policy);
-            } else if let Next::Verdict(verdict) = chain.next(*first) {
+        let probes = Probes::new(self.keys);
+        let mut firsts = Column::ZERO;
+        chain
+            .lookup
+            .first_batch(simd, &probes, interface, &mut firsts);
+        batch.begin(probes.count);
+        for (packet, first) in firsts.0.into_iter().enumerate().take(probes.count) {
+            if first == u32::MAX {
+                batch.decided_by_policy(packet, chain.policy);
+            } else if let Next::Verdict(verdict) = chain.next(first) {
                 let place = Place {
                     chain: start as u32,
-                    rule: *first,
+                    rule: first,
                 };
-                batch.push_one(verdict, place);
+                batch.decided_by(packet, verdict, place);
             } else {
-                let trace = &mut batch.trace;
-                let verdict = classifier.walk(simd, start, Some(*first), probe, interface, trace);
-                batch.push_trace(verdict);
+                let (probe, trace) = (probes.get(packet), &mut batch.trace);
+                let verdict = classifier.walk(simd, start, Some(first), &probe, interface, trace);
+                batch.decided_by_walk(packet, verdict);
             }
         }
     }

@@ -10,7 +10,8 @@ use crate::block::Block;
 use crate::description::Form;
 use crate::interfaces::Interfaces;
 use crate::plain_rule::{Meets, PlainRule, Probe};
-use crate::simd::Simd;
+use crate::probes::Probes;
+use crate::simd::{Column, Simd};
 use crate::tree::{self, Forest};
 
 /// Up to so many rules are compared one block after the other.
@@ -110,14 +111,15 @@ impl Lookup {
     pub(crate) fn first_batch<S: Simd>(
         &self,
         simd: S,
-        probes: &[Probe],
+        probes: &Probes,
         interface: Interface<'_>,
-        best: &mut [u32],
+        best: &mut Column,
     ) {
-        best.fill(u32::MAX);
+        best.0.fill(u32::MAX);
         if !self.blocks.is_empty() {
-            for (probe, best) in probes.iter().zip(&mut *best) {
-                let found = Block::first_in(simd, &self.blocks, probe, 0, interface.holding);
+            for (packet, best) in best.0.iter_mut().enumerate().take(probes.count) {
+                let probe = probes.get(packet);
+                let found = Block::first_in(simd, &self.blocks, &probe, 0, interface.holding);
                 *best = found.unwrap_or(u32::MAX);
             }
         }

@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Bench(Box<BenchArgs>),
+    Bench(BenchArgs),
     Replay(ReplayArgs),
 }
 

@@ -13,6 +13,8 @@ pub(super) struct Field {
     intervals: Intervals,
     /// For each interval its row.
     rows: Vec<u32>,
+    /// For each port the same, or empty.
+    direct: Vec<u16>,
 }
 
 /// Collects rows and gives equal ones the same place.
@@ -63,6 +65,7 @@ impl Field {
         Self {
             intervals: Intervals::new(&lasts),
             rows,
+            direct: Vec::new(),
         }
     }
 
@@ -81,8 +84,27 @@ impl Field {
         sums: &mut Column,
         count: usize,
     ) {
-        self.intervals
-            .add_owners(simd, &self.rows, values, sums, count);
+        if self.direct.len() <= usize::from(u16::MAX) {
+            self.intervals
+                .add_owners(simd, &self.rows, values, sums, count);
+            return;
+        }
+        for (sum, value) in sums.0.iter_mut().zip(values.0).take(count) {
+            *sum += u32::from(self.direct[value as usize]);
+        }
+    }
+
+    /// For a field of ports that is searched in several steps, and of which
+    /// all that belongs to intervals fits in 16 bits: a table of all ports.
+    pub(super) fn make_direct(&mut self) {
+        let fits = self.rows.iter().all(|row| *row <= u32::from(u16::MAX));
+        if self.intervals.is_shallow() || !fits {
+            return;
+        }
+        let ends = self.intervals.lasts().chain([u32::from(u16::MAX)]);
+        for (row, last) in self.rows.iter().zip(ends) {
+            self.direct.resize(last as usize + 1, *row as u16);
+        }
     }
 
     /// What belongs to each interval.
@@ -98,7 +120,9 @@ impl Field {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.intervals.memory_bytes() + self.rows.len() * size_of::<u32>()
+        self.intervals.memory_bytes()
+            + self.rows.len() * size_of::<u32>()
+            + self.direct.len() * size_of::<u16>()
     }
 }
 
@@ -124,10 +148,10 @@ impl RowStore {
 
     /// The place of a row with these bits.
     pub(super) fn add(&mut self, row: &[Line]) -> u32 {
-        let place = self.lines.len() as u32;
+        let place = (self.lines.len() / self.length) as u32;
         let known = *self.places.entry(hash(row)).or_insert(place);
         // Rows whose hashes collide are merely stored twice.
-        if known != place && self.lines[known as usize..][..self.length] == *row {
+        if known != place && self.lines[known as usize * self.length..][..self.length] == *row {
             return known;
         }
         self.lines.extend_from_slice(row);
@@ -151,7 +175,7 @@ impl RowStore {
 
     /// Adds the rows of another store; its places rise by the answer.
     pub(super) fn append(&mut self, other: Self) -> u32 {
-        let place = self.lines.len() as u32;
+        let place = (self.lines.len() / self.length) as u32;
         self.lines.extend(other.lines);
         place
     }

@@ -12,6 +12,7 @@ use field::Field;
 use crate::batch::BATCH;
 use crate::interfaces::Interfaces;
 use crate::plain_rule::{PlainRule, Probe, Protocol};
+use crate::probes::Probes;
 use crate::simd::{Column, Line, Simd};
 
 /// Rules in one bit vector. Rows grow with the rules, and so do their number:
@@ -20,6 +21,9 @@ pub(crate) const MAX_RULES: usize = 2048;
 
 /// At most so many lines of bits are intersected beforehand.
 const MAX_COMBINED: usize = 1 << 16;
+
+/// From so many rules on, ports with many intervals get tables of their own.
+const DIRECT_RULES: usize = 64;
 
 /// Distinct values of protocol and kind together.
 const KINDS: usize = 1024;
@@ -161,10 +165,7 @@ impl BitVector {
                 simd.first_common(self.rows.get(rows), bit)
             }
         };
-        match found {
-            Some(bit) => Some(self.numbers[bit as usize]),
-            None => None,
-        }
+        found.map(|bit| self.numbers[bit as usize])
     }
 
     /// Lowers each of `best` to the first match of its probe, if that is lower.
@@ -172,20 +173,28 @@ impl BitVector {
     pub(crate) fn lower_batch<S: Simd>(
         &self,
         simd: S,
-        probes: &[Probe],
+        probes: &Probes,
         class: u32,
-        best: &mut [u32],
+        best: &mut Column,
     ) {
         // The packets for which a match here would count.
         let mut open = [0u8; BATCH];
         let mut count = 0;
         let lowest = self.lowest();
-        for (packet, best) in best.iter().enumerate() {
+        for (packet, best) in best.0.iter().enumerate().take(probes.count) {
             open[count % BATCH] = packet as u8;
             count += usize::from(lowest < *best);
         }
         let open = &open[..count];
-        let rows = self.locate_each(simd, probes, open, class);
+        let picked;
+        let probes = match count == probes.count {
+            true => probes,
+            false => {
+                picked = probes.pick(open);
+                &picked
+            }
+        };
+        let rows = self.locate_each(simd, probes, class);
         let mut firsts = Column::ZERO;
         let (lines, length) = (&self.rows.lines, self.rows.length);
         let [source, destination, services, interface, more, kind] = rows;
@@ -208,7 +217,7 @@ impl BitVector {
             }
         }
         for (packet, first) in open.iter().zip(firsts.0) {
-            let best = &mut best[usize::from(*packet)];
+            let best = &mut best.0[usize::from(*packet)];
             // No match is beyond the list.
             if let Some(number) = self.numbers.get(first as usize) {
                 *best = (*best).min(*number);
@@ -216,29 +225,25 @@ impl BitVector {
         }
     }
 
-    /// For each open packet its rows: source, destination, services or source
+    /// For each packet its rows: source, destination, services or source
     /// port, interface, and only if services are apart destination port and
     /// kind.
     #[inline(always)]
-    fn locate_each<S: Simd>(
-        &self,
-        simd: S,
-        probes: &[Probe],
-        open: &[u8],
-        class: u32,
-    ) -> [Column; 6] {
-        let count = open.len();
-        let mut fields = [Column::ZERO; 5];
-        for (place, packet) in open.iter().enumerate() {
-            let probe = &probes[usize::from(*packet)];
-            let place = place % BATCH;
-            fields[0].0[place] = probe.source;
-            fields[1].0[place] = probe.destination;
-            fields[2].0[place] = u32::from(probe.source_port());
-            fields[3].0[place] = u32::from(probe.destination_port());
-            fields[4].0[place] = kind_of(probe) as u32;
+    fn locate_each<S: Simd>(&self, simd: S, probes: &Probes, class: u32) -> [Column; 6] {
+        let Probes {
+            count,
+            source,
+            destination,
+            ports,
+            kind,
+        } = probes;
+        let count = *count;
+        let (mut source_port, mut destination_port) = (Column::ZERO, Column::ZERO);
+        for (packet, ports) in ports.0.iter().enumerate() {
+            source_port.0[packet] = *ports & 0xffff;
+            destination_port.0[packet] = *ports >> 16;
         }
-        let [source, destination, source_port, destination_port, kind] = &fields;
+        let (source_port, destination_port) = (&source_port, &destination_port);
         let mut rows = [Column::ZERO; 6];
         self.source.add_to(simd, source, &mut rows[0], count);
         self.destination
@@ -358,6 +363,10 @@ impl Services {
         for kind in &mut kinds {
             *kind = number(*kind);
         }
+        if rules.len() >= DIRECT_RULES {
+            source_port.make_direct();
+            destination_port.make_direct();
+        }
         Self::Combined {
             source_port,
             destination_port,
@@ -379,7 +388,7 @@ impl Rows {
 
     #[inline(always)]
     fn row(&self, row: u32) -> &[Line] {
-        &self.lines[row as usize..][..self.length]
+        &self.lines[row as usize * self.length..][..self.length]
     }
 }
 

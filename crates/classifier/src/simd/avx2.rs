@@ -170,7 +170,7 @@ fn first_common_each<const ROWS: usize>(
     for packet in 0..count {
         let mut row_lines = [&[][..]; ROWS];
         for (row, column) in row_lines.iter_mut().zip(rows) {
-            *row = &lines[column.0[packet] as usize..][..length];
+            *row = &lines[column.0[packet] as usize * length..][..length];
         }
         firsts.0[packet] = first_common(row_lines, 0).unwrap_or(u32::MAX);
     }

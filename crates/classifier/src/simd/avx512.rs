@@ -162,22 +162,41 @@ fn first_common_each<const ROWS: usize>(
     count: usize,
     firsts: &mut Column,
 ) {
-    for packet in 0..count {
-        let mut row_lines = [&[][..]; ROWS];
-        for (row, column) in row_lines.iter_mut().zip(rows) {
-            *row = &lines[column.0[packet] as usize..][..length];
-        }
+    match length {
         // Short rows without a branch on what is in them.
-        firsts.0[packet] = match length {
-            1 => first_word(common(&row_lines, 0), 0),
-            2 => {
-                let (low, high) = (common(&row_lines, 0), common(&row_lines, 1));
+        1 => {
+            for packet in 0..count {
+                let mut bits = load(&lines[rows[0].0[packet] as usize]);
+                for row in &rows[1..] {
+                    bits = _mm512_and_si512(bits, load(&lines[row.0[packet] as usize]));
+                }
+                firsts.0[packet] = first_word(bits, 0);
+            }
+        }
+        2 => {
+            let pairs: &[[Line; 2]] = lines.as_chunks().0;
+            for packet in 0..count {
+                let mut low = load(&pairs[rows[0].0[packet] as usize][0]);
+                let mut high = load(&pairs[rows[0].0[packet] as usize][1]);
+                for row in &rows[1..] {
+                    let pair = &pairs[row.0[packet] as usize];
+                    low = _mm512_and_si512(low, load(&pair[0]));
+                    high = _mm512_and_si512(high, load(&pair[1]));
+                }
                 let nothing = u8::from(_mm512_test_epi64_mask(low, low) == 0);
                 let bits = _mm512_mask_mov_epi64(low, nothing.wrapping_neg(), high);
-                first_word(bits, u32::from(nothing) * 512)
+                firsts.0[packet] = first_word(bits, u32::from(nothing) * 512);
             }
-            _ => first_common(row_lines, 0).unwrap_or(u32::MAX),
-        };
+        }
+        _ => {
+            for packet in 0..count {
+                let mut row_lines = [&[][..]; ROWS];
+                for (row, column) in row_lines.iter_mut().zip(rows) {
+                    *row = &lines[column.0[packet] as usize * length..][..length];
+                }
+                firsts.0[packet] = first_common(row_lines, 0).unwrap_or(u32::MAX);
+            }
+        }
     }
 }
 

@@ -77,7 +77,7 @@ pub(crate) trait Simd: Copy {
     );
 
     /// For the first `count` packets the first bit that is set in all their
-    /// rows, which begin at these lines; `u32::MAX` if there is none.
+    /// rows, which are named by their numbers; `u32::MAX` if there is none.
     fn first_common_each<const ROWS: usize>(
         self,
         lines: &[Line],

@@ -61,7 +61,7 @@ impl Simd for Portable {
         for (packet, first) in firsts.0.iter_mut().enumerate().take(count) {
             let mut row_lines = [&[][..]; ROWS];
             for (row, column) in row_lines.iter_mut().zip(rows) {
-                *row = &lines[column.0[packet] as usize..][..length];
+                *row = &lines[column.0[packet] as usize * length..][..length];
             }
             *first = self.first_common(row_lines, 0).unwrap_or(u32::MAX);
         }

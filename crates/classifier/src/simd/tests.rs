@@ -39,8 +39,8 @@ impl Work for Answers {
             simd.add_owners(&keys, &owners, &values, &mut sums, count);
             answers.extend(sums.0[..count].iter().map(|sum| u64::from(*sum)));
 
-            let all: Vec<Line> = (0..lines + 20).map(|_| sparse(&mut random)).collect();
-            let mut starts = || Column(std::array::from_fn(|_| random.below(21)));
+            let all: Vec<Line> = (0..lines * 20).map(|_| sparse(&mut random)).collect();
+            let mut starts = || Column(std::array::from_fn(|_| random.below(20)));
             let rows = [starts(), starts(), starts()];
             let mut firsts = Column::ZERO;
             simd.first_common_each(&all, lines, &rows, count, &mut firsts);

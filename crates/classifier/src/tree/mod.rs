@@ -14,7 +14,8 @@ pub(crate) use build::grow;
 use crate::batch::BATCH;
 use crate::block::Block;
 use crate::plain_rule::Probe;
-use crate::simd::{Simd, Thresholds};
+use crate::probes::Probes;
+use crate::simd::{Column, Simd, Thresholds};
 use ternary::bits_of;
 
 /// Several trees with their storage.
@@ -143,13 +144,13 @@ impl Forest {
     pub(crate) fn lower_batch<S: Simd>(
         &self,
         simd: S,
-        probes: &[Probe],
+        probes: &Probes,
         holding: &[bool],
-        best: &mut [u32],
+        best: &mut Column,
     ) {
         let mut bits = [[0; 2]; BATCH];
-        for (bits, probe) in bits.iter_mut().zip(probes) {
-            *bits = bits_of(simd, probe, &self.thresholds);
+        for (packet, bits) in bits.iter_mut().enumerate().take(probes.count) {
+            *bits = bits_of(simd, &probes.get(packet), &self.thresholds);
         }
         for root in &self.roots {
             self.lower_by_tree(simd, *root, probes, &bits, holding, best);
@@ -163,16 +164,16 @@ impl Forest {
         &self,
         simd: S,
         root: Root,
-        probes: &[Probe],
+        probes: &Probes,
         bits: &[[u64; 2]; BATCH],
         holding: &[bool],
-        best: &mut [u32],
+        best: &mut Column,
     ) {
         // Packets that are still at a node, and those that reached a leaf.
         let mut at_node = [(0, Entry::NOTHING); BATCH];
         let mut at_leaf = [(0, Entry::NOTHING); BATCH];
         let (mut nodes, mut leaves) = (0, 0);
-        for (packet, best) in best.iter().enumerate() {
+        for (packet, best) in best.0.iter().enumerate().take(probes.count) {
             let entry = match root.lowest < *best {
                 true => root.entry,
                 false => Entry::NOTHING,
@@ -205,8 +206,10 @@ impl Forest {
             nodes = further;
         }
         for (packet, entry) in &at_leaf[..leaves] {
-            let found = self.first_in_leaf(simd, *entry, &probes[*packet], holding, 0);
-            best[*packet] = best[*packet].min(found.unwrap_or(u32::MAX));
+            let probe = probes.get(*packet);
+            let found = self.first_in_leaf(simd, *entry, &probe, holding, 0);
+            let best = &mut best.0[*packet];
+            *best = (*best).min(found.unwrap_or(u32::MAX));
         }
     }
 

@@ -201,7 +201,7 @@ fn port_ladder(random: &mut Random, number: u32) -> Conditions {
 /// Half of the conditions inverted, in turn.
 fn inverted(random: &mut Random, number: u32) -> Conditions {
     let mut conditions = mixed(random);
-    let inversion = |even: bool| match (number % 2 == 0) == even {
+    let inversion = |even: bool| match number.is_multiple_of(2) == even {
         true => Test::<()>::is(()).inverted,
         false => Test::<()>::is_not(()).inverted,
     };

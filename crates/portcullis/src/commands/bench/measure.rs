@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use portcullis_classifier::Classifier;
 use portcullis_core::traversal::Step;
 use rustix::thread::{CpuSet, sched_getcpu, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
@@ -48,7 +49,7 @@ impl Measurement {
         passes: Vec<f64>,
         mismatches: Option<usize>,
     ) -> Self {
-        let description = engine.classifier().map(|classifier| classifier.describe());
+        let description = engine.classifier().map(Classifier::describe);
         let chains = description.iter().flat_map(|it| &it.chains);
         Self {
             rule_source: subject.name.clone(),

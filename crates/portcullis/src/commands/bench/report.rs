@@ -3,6 +3,7 @@
 use std::io::{Write, stdout};
 
 use clap::ValueEnum;
+use portcullis_classifier::Classifier;
 use serde::Serialize;
 
 use super::matchers::Engine;
@@ -70,7 +71,7 @@ pub(super) fn print(
 
 /// An engine's own line, printed before it takes turns with another.
 pub(super) fn engine_json(engine: &Engine, mismatches: usize) -> anyhow::Result<String> {
-    let description = engine.classifier().map(|classifier| classifier.describe());
+    let description = engine.classifier().map(Classifier::describe);
     Ok(serde_json::to_string(&EngineLine {
         engine: "portcullis",
         matcher: name(engine.kind),
@@ -143,17 +144,8 @@ fn print_csv(out: &mut impl Write, measurements: &[Measurement]) -> anyhow::Resu
 fn print_table(out: &mut impl Write, measurements: &[Measurement]) -> anyhow::Result<()> {
     writeln!(
         out,
-        "{:<14} {:>7}  {:<6} {:<10} {:>8} {:>15} {:>8} {:>9} {:>10}  {}",
-        "rules",
-        "number",
-        "trace",
-        "matcher",
-        "ns",
-        "min-max",
-        "Mpps",
-        "memory",
-        "compile",
-        "wrong"
+        "{:<14} {:>7}  {:<6} {:<10} {:>8} {:>15} {:>8} {:>9} {:>10}  wrong",
+        "rules", "number", "trace", "matcher", "ns", "min-max", "Mpps", "memory", "compile"
     )?;
     for measurement in measurements {
         let line = line(measurement);
