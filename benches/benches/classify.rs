@@ -7,7 +7,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use portcullis_classifier::{BATCH, Batch, Classifier};
+use portcullis_classifier::Classifier;
+use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Matcher, Trace};
 use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{BuiltIn, Rule};
@@ -41,10 +42,10 @@ fn decide(criterion: &mut Criterion) {
             let step = step();
             let name = format!("{kind:?}").to_lowercase();
             group.bench_function(BenchmarkId::new(format!("batch {name}"), size), |bencher| {
-                let mut batch = Batch::new();
+                let (mut batch, mut scratch) = (Batch::new(), Trace::new());
                 bencher.iter(|| {
                     for keys in keys.chunks(BATCH) {
-                        classifier.decide_batch(&step, keys, &mut batch);
+                        classifier.decide_batch(&step, keys, &mut batch, &mut scratch);
                         black_box(&batch);
                     }
                 });

@@ -12,7 +12,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Instant;
 
-use portcullis_classifier::{BATCH, Batch, Classifier};
+use portcullis_classifier::Classifier;
+use portcullis_core::batch::{BATCH, Batch};
+use portcullis_core::matcher::{Matcher, Trace};
 use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::PacketKey;
 use portcullis_core::ruleset::{BuiltIn, Rule};
@@ -107,12 +109,12 @@ fn time(classifier: &Classifier, key: &PacketKey) -> f64 {
         interface: InterfaceName::new("eth0").unwrap(),
     };
     let keys = [*key; BATCH];
-    let mut batch = Batch::new();
+    let (mut batch, mut scratch) = (Batch::new(), Trace::new());
     let mut fastest = f64::INFINITY;
     for _ in 0..TRIES {
         let start = Instant::now();
         for _ in 0..REPEATS {
-            classifier.decide_batch(&step, &keys, &mut batch);
+            classifier.decide_batch(&step, &keys, &mut batch, &mut scratch);
         }
         fastest = fastest.min(start.elapsed().as_nanos() as f64);
     }

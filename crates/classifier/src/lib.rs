@@ -7,10 +7,9 @@
 //! trace are exactly those of [`Reference`](portcullis_core::reference::Reference),
 //! which `tests/agreement.rs` holds on millions of packets.
 //!
-//! The hot path is [`Classifier::decide_batch`]; [`Matcher::decide`] is the
+//! The hot path is [`Matcher::decide_batch`]; [`Matcher::decide`] is the
 //! same for one packet. Neither allocates, locks or writes anything shared.
 
-mod batch;
 mod bit_vector;
 mod block;
 mod chain;
@@ -27,13 +26,13 @@ use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
 use portcullis_core::packet::PacketKey;
 use portcullis_core::ruleset::{Ruleset, Verdict};
 use portcullis_core::traversal::Step;
 use thiserror::Error;
 
-pub use batch::{BATCH, Batch};
 pub use description::{ChainDescription, Description, Form};
 pub use lookup::Preference;
 pub use simd::InstructionSet;
@@ -161,22 +160,6 @@ impl Classifier {
         }
     }
 
-    /// Decides up to [`BATCH`] packets that meet the same chain on the same
-    /// interface. Fills `batch`, whatever was in it.
-    ///
-    /// # Panics
-    ///
-    /// If there are more than [`BATCH`] keys.
-    pub fn decide_batch(&self, step: &Step, keys: &[PacketKey], batch: &mut Batch) {
-        assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
-        self.instruction_set.run(DecideBatch {
-            classifier: self,
-            step,
-            keys,
-            batch,
-        });
-    }
-
     fn interface(&self, step: &Step) -> Interface<'_> {
         let class = self.interfaces.class(&step.interface);
         Interface {
@@ -253,6 +236,23 @@ impl Matcher for Classifier {
             trace,
         })
     }
+
+    fn decide_batch(
+        &self,
+        step: &Step,
+        keys: &[PacketKey],
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
+        self.instruction_set.run(DecideBatch {
+            classifier: self,
+            step,
+            keys,
+            batch,
+            scratch,
+        });
+    }
 }
 
 struct Decide<'a> {
@@ -282,6 +282,7 @@ struct DecideBatch<'a> {
     step: &'a Step,
     keys: &'a [PacketKey],
     batch: &'a mut Batch,
+    scratch: &'a mut Trace,
 }
 
 impl Work for DecideBatch<'_> {
@@ -289,7 +290,7 @@ impl Work for DecideBatch<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let (classifier, batch) = (self.classifier, self.batch);
+        let (classifier, batch, trace) = (self.classifier, self.batch, self.scratch);
         let interface = classifier.interface(self.step);
         let start = self.step.chain.position();
         let chain = &classifier.chains[start];
@@ -298,20 +299,20 @@ impl Work for DecideBatch<'_> {
         chain
             .lookup
             .first_batch(simd, &probes, interface, &mut firsts);
-        batch.begin(probes.count);
+        batch.clear();
         for (packet, first) in firsts.0.into_iter().enumerate().take(probes.count) {
             if first == u32::MAX {
-                batch.decided_by_policy(packet, chain.policy);
+                batch.push_policy(chain.policy);
             } else if let Next::Verdict(verdict) = chain.next(first) {
                 let place = Place {
                     chain: start as u32,
                     rule: first,
                 };
-                batch.decided_by(packet, verdict, place);
+                batch.push_one(verdict, place);
             } else {
-                let (probe, trace) = (probes.get(packet), &mut batch.trace);
+                let probe = probes.get(packet);
                 let verdict = classifier.walk(simd, start, Some(first), &probe, interface, trace);
-                batch.decided_by_walk(packet, verdict);
+                batch.push_trace(verdict, trace);
             }
         }
     }

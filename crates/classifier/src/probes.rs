@@ -1,8 +1,8 @@
 //! The packets of a batch, field by field.
 
+use portcullis_core::batch::BATCH;
 use portcullis_core::packet::PacketKey;
 
-use crate::batch::BATCH;
 use crate::plain_rule::Probe;
 use crate::simd::Column;
 

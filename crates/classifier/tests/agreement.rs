@@ -5,7 +5,8 @@ use std::env;
 use std::fs;
 use std::sync::Arc;
 
-use portcullis_classifier::{BATCH, Batch, Classifier, InstructionSet, Options, Preference};
+use portcullis_classifier::{Classifier, InstructionSet, Options, Preference};
+use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Ending, Matcher, Trace};
 use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::PacketKey;
@@ -55,7 +56,7 @@ fn hold(reference: &Reference, classifier: &Classifier, step: &Step, keys: &[Pac
     for (number, keys) in keys.chunks(BATCH - 3).enumerate() {
         // Batches of every size, the empty one included.
         let keys = &keys[..keys.len().min(number % (BATCH - 2))];
-        classifier.decide_batch(step, keys, &mut batch);
+        classifier.decide_batch(step, keys, &mut batch, &mut trace);
         assert_eq!(batch.len(), keys.len());
         for (packet, key) in keys.iter().enumerate() {
             let verdict = reference.decide(step, key, &mut trace);

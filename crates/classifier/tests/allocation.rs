@@ -5,7 +5,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use portcullis_classifier::{BATCH, Batch, Classifier};
+use portcullis_classifier::Classifier;
+use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Matcher, Trace};
 use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::PacketKey;
@@ -94,7 +95,7 @@ fn judge_all(
             classifier.decide(&step, key, trace);
         }
         for keys in keys.chunks(BATCH) {
-            classifier.decide_batch(&step, keys, batch);
+            classifier.decide_batch(&step, keys, batch, trace);
         }
     }
 }

@@ -196,58 +196,96 @@ impl<M: Matcher> Judge<M> {
         step: &Step,
         packet: &Ipv4Packet<'_>,
         key: &PacketKey,
-        before: PacketState,
+        state: PacketState,
         effects: &mut impl Effects,
     ) -> Ruling {
         let verdict = self.matcher.decide(step, key, &mut self.trace);
-        let ruleset = self.matcher.ruleset();
-        let bytes = packet.total_length();
-        let mut state = before;
-        for place in self.trace.matched() {
-            let rule = rule_at(ruleset, *place);
-            effects.count_rule(*place, bytes);
-            if rule.log {
-                let line = log_line(ruleset, *place, step, packet, key, &state);
-                effects.message(&Message::Packet(line));
-            }
-            state.tos = rule.tos.apply(state.tos);
-            state.mark = rule.mark.apply(state.mark);
-            if let Some(limit) = rule.copy {
-                effects.copy(&NetlinkCopy {
-                    mark: state.mark,
-                    interface: step.interface,
-                    packet: *packet,
-                    tos: state.tos,
-                    ttl: state.ttl,
-                    checksum: state.checksum,
-                    limit,
-                });
-            }
-        }
-        let last = self.trace.matched().last().copied();
-        let decided = match (self.trace.ending(), last) {
-            (Ending::Rule, Some(place)) => Decided::ByRule(place),
-            (Ending::Loop, Some(place)) => {
-                effects.message(&Message::Loop {
-                    ruleset,
-                    trace: &self.trace,
-                });
-                Decided::ByLoop(place)
-            }
-            _ => {
-                effects.count_policy(step.chain, bytes);
-                Decided::ByPolicy
-            }
-        };
-        if state.tos != before.tos && !matches!(verdict, Verdict::Deny | Verdict::Reject) {
-            state.checksum = state.recomputed_checksum(packet);
-        }
-        Ruling {
+        let answer = Answer {
             verdict,
-            decided,
-            redirect_port: redirect_port(ruleset, step, decided, key),
+            matched: self.trace.matched(),
+            ending: self.trace.ending(),
+        };
+        apply(
+            self.matcher.ruleset(),
+            step,
+            packet,
+            key,
+            answer,
             state,
+            effects,
+        )
+    }
+}
+
+/// What a matcher answered about a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'a> {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The rules that matched, in order.
+    pub matched: &'a [Place],
+    /// How the walk ended.
+    pub ending: Ending,
+}
+
+/// Does everything that follows from a matcher's answer (§5), for a packet in
+/// the given state.
+pub fn apply(
+    ruleset: &Ruleset,
+    step: &Step,
+    packet: &Ipv4Packet<'_>,
+    key: &PacketKey,
+    answer: Answer<'_>,
+    before: PacketState,
+    effects: &mut impl Effects,
+) -> Ruling {
+    let Answer {
+        verdict,
+        matched,
+        ending,
+    } = answer;
+    let bytes = packet.total_length();
+    let mut state = before;
+    for place in matched {
+        let rule = rule_at(ruleset, *place);
+        effects.count_rule(*place, bytes);
+        if rule.log {
+            let line = log_line(ruleset, *place, step, packet, key, &state);
+            effects.message(&Message::Packet(line));
         }
+        state.tos = rule.tos.apply(state.tos);
+        state.mark = rule.mark.apply(state.mark);
+        if let Some(limit) = rule.copy {
+            effects.copy(&NetlinkCopy {
+                mark: state.mark,
+                interface: step.interface,
+                packet: *packet,
+                tos: state.tos,
+                ttl: state.ttl,
+                checksum: state.checksum,
+                limit,
+            });
+        }
+    }
+    let decided = match (ending, matched.last()) {
+        (Ending::Rule, Some(place)) => Decided::ByRule(*place),
+        (Ending::Loop, Some(place)) => {
+            effects.message(&Message::Loop { ruleset, matched });
+            Decided::ByLoop(*place)
+        }
+        _ => {
+            effects.count_policy(step.chain, bytes);
+            Decided::ByPolicy
+        }
+    };
+    if state.tos != before.tos && !matches!(verdict, Verdict::Deny | Verdict::Reject) {
+        state.checksum = state.recomputed_checksum(packet);
+    }
+    Ruling {
+        verdict,
+        decided,
+        redirect_port: redirect_port(ruleset, step, decided, key),
+        state,
     }
 }
 

@@ -20,6 +20,7 @@
 
 extern crate alloc;
 
+pub mod batch;
 pub mod judge;
 pub mod matcher;
 pub mod message;

@@ -1,7 +1,9 @@
 //! What every matcher answers, and how it says which rules took part.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::batch::{BATCH, Batch};
 use crate::packet::PacketKey;
 use crate::ruleset::{Ruleset, Verdict};
 use crate::traversal::Step;
@@ -18,6 +20,48 @@ pub trait Matcher {
     /// Walks a built-in chain with a packet (§5). Fills `trace`, whatever was
     /// in it; allocates nothing once the trace has grown.
     fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict;
+
+    /// Decides up to [`BATCH`] packets that meet the same chain on the same
+    /// interface. Fills `batch`, whatever was in it; `scratch` is the walk's
+    /// memory. The answers are those of [`decide`](Self::decide).
+    ///
+    /// # Panics
+    ///
+    /// If there are more than [`BATCH`] keys.
+    fn decide_batch(
+        &self,
+        step: &Step,
+        keys: &[PacketKey],
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
+        batch.clear();
+        for key in keys {
+            let verdict = self.decide(step, key, scratch);
+            batch.push_trace(verdict, scratch);
+        }
+    }
+}
+
+impl<M: Matcher + ?Sized> Matcher for Arc<M> {
+    fn ruleset(&self) -> &Ruleset {
+        (**self).ruleset()
+    }
+
+    fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict {
+        (**self).decide(step, key, trace)
+    }
+
+    fn decide_batch(
+        &self,
+        step: &Step,
+        keys: &[PacketKey],
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        (**self).decide_batch(step, keys, batch, scratch);
+    }
 }
 
 /// The rules that matched, in order, and how the walk ended; only these two

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::matcher::Trace;
+use crate::matcher::Place;
 use crate::names::{ChainName, InterfaceName};
 use crate::packet::{Ipv4Packet, Suspect};
 use crate::packet_log::{LoggedPacket, PacketLog};
@@ -29,8 +29,8 @@ pub enum Message<'a> {
     Loop {
         /// The rules.
         ruleset: &'a Ruleset,
-        /// The walk; its last rule closes the loop.
-        trace: &'a Trace,
+        /// The rules that matched, in order; the last one closes the loop.
+        matched: &'a [Place],
     },
 }
 
@@ -49,15 +49,14 @@ impl fmt::Display for Message<'_> {
                 };
                 write!(f, "{title}\n{interface} {packet} (#0)")
             }
-            Self::Loop { ruleset, trace } => write_loop(f, ruleset, trace),
+            Self::Loop { ruleset, matched } => write_loop(f, ruleset, matched),
         }
     }
 }
 
 /// The two lines about a loop (§6.4).
-fn write_loop(f: &mut fmt::Formatter<'_>, ruleset: &Ruleset, trace: &Trace) -> fmt::Result {
-    let reentered = trace
-        .matched()
+fn write_loop(f: &mut fmt::Formatter<'_>, ruleset: &Ruleset, matched: &[Place]) -> fmt::Result {
+    let reentered = matched
         .last()
         .and_then(|last| {
             ruleset
@@ -71,19 +70,19 @@ fn write_loop(f: &mut fmt::Formatter<'_>, ruleset: &Ruleset, trace: &Trace) -> f
         writeln!(f, "IP firewall: Loop detected at `{name}'.")?;
     }
     f.write_str("Chain backtrace: ")?;
-    for (depth, name) in call_path(ruleset, trace).iter().rev().enumerate() {
+    for (depth, name) in call_path(ruleset, matched).iter().rev().enumerate() {
         let arrow = if depth == 0 { "" } else { "<-" };
         write!(f, "{arrow}{name}")?;
     }
     Ok(())
 }
 
-/// The chains that were being walked at the trace's last rule, outermost
+/// The chains that were being walked at the last rule that matched, outermost
 /// first. No chain is on the path twice, so a rule that matched in a chain on
 /// the path means that all chains after it have returned.
-fn call_path(ruleset: &Ruleset, trace: &Trace) -> Vec<ChainName> {
+fn call_path(ruleset: &Ruleset, matched: &[Place]) -> Vec<ChainName> {
     let mut path: Vec<ChainName> = Vec::new();
-    for place in trace.matched() {
+    for place in matched {
         let name = *ruleset.chains()[place.chain as usize].name();
         if let Some(depth) = path.iter().position(|other| *other == name) {
             path.truncate(depth);

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -30,7 +31,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 done; 1 a capture is damaged or of a link type that is not \
-    supported; 2 the command line, a file or a rule is wrong."
+    supported; 2 the command line, a file or a rule is wrong; 130 interrupted."
 )]
 pub(crate) struct ReplayArgs {
     /// Captures: pcap or pcapng, also compressed with gzip or zstd; - reads standard input.
@@ -74,6 +75,10 @@ pub(crate) struct ReplayArgs {
     /// Judge packets whose IP header checksum is wrong, too.
     #[arg(long)]
     pub(crate) ignore_checksums: bool,
+
+    /// Threads to judge with; without it, one for each core. The output is the same.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) threads: Option<NonZero<usize>>,
 
     /// Write packet-log lines to this file instead of standard output.
     #[arg(long, value_name = "FILE", help_heading = "Output")]

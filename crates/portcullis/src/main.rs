@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod interrupt;
 mod report;
 mod resolve;
 mod rules;

@@ -53,10 +53,7 @@ pub(crate) fn load(
         names.resolve_with(Box::new(SystemResolver));
     }
     let script = script::read(&source, &names);
-    let shown = Shown {
-        file: &file,
-        source: &source,
-    };
+    let shown = Shown::new(&file, &source);
     match on_mistake {
         OnMistake::KeepGoing => shown.report(&script),
         OnMistake::Refuse => shown.explain(&script),
@@ -69,9 +66,20 @@ pub(crate) fn load(
 struct Shown<'a> {
     file: &'a str,
     source: &'a str,
+    /// Byte offset of each line's first character.
+    lines: Vec<usize>,
 }
 
-impl Shown<'_> {
+impl<'a> Shown<'a> {
+    fn new(file: &'a str, source: &'a str) -> Self {
+        let ends = source.match_indices('\n').map(|(end, _)| end + 1);
+        Self {
+            file,
+            source,
+            lines: std::iter::once(0).chain(ends).collect(),
+        }
+    }
+
     /// Quotes the line of every mistake, with a caret and advice.
     fn explain(&self, script: &Script) {
         let renderer = if std::io::stderr().is_terminal() {
@@ -151,15 +159,15 @@ impl Shown<'_> {
 
     /// The bytes of the line around `at`, without its end.
     fn line(&self, at: usize) -> Range<usize> {
-        let start = self.source[..at].rfind('\n').map_or(0, |end| end + 1);
+        let start = self.lines[self.line_number(at) - 1];
         let rest = &self.source[start..];
         let line = rest.split('\n').next().unwrap_or_default();
         start..start + line.trim_end_matches('\r').len()
     }
 
+    /// Counted from 1.
     fn line_number(&self, at: usize) -> usize {
-        let before = &self.source.as_bytes()[..at];
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
+        self.lines.partition_point(|start| *start <= at)
     }
 }
 

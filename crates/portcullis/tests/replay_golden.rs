@@ -1,6 +1,8 @@
 //! `replay --steps` on the golden cases: the binary gives the same verdicts,
 //! log lines and counters as the original kernel.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Hand-made captures: each feature of the formats, and each kind of damage.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use portcullis_runtime::{

@@ -1,5 +1,7 @@
 //! The sample captures: what they hold is what their list says, and no damage to them panics.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::{

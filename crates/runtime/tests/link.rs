@@ -1,5 +1,7 @@
 //! Frames of every supported link type, and the Ethernet path against etherparse.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::collections::BTreeMap;

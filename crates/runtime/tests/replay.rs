@@ -1,7 +1,10 @@
 //! Records to rulings: placement, accounting, and no panic whatever the bytes.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
 use std::sync::Arc;
@@ -13,7 +16,7 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::{BuiltIn, Network as Addresses, Ruleset, Verdict};
 use portcullis_core::traversal::{LocalAddresses, Step};
-use portcullis_runtime::capture::{CaptureInterface, CaptureReader, Record};
+use portcullis_runtime::capture::{CaptureInterface, CaptureReader, Chunk, Record};
 use portcullis_runtime::link::LinkType;
 use portcullis_runtime::replay::{
     Chains, Checksums, InterfaceNames, NotJudged, Placement, Replay, ReplaySink,
@@ -60,6 +63,67 @@ fn every_record_of_every_capture_is_accounted_for() {
 }
 
 #[test]
+fn chunks_are_judged_as_their_records_are() {
+    let Some(folder) = shared("captures") else {
+        return;
+    };
+    for path in captures_in(&folder) {
+        let bytes = fs::read(&path).unwrap();
+        for (number, mut damage) in [(0, None), (1, Some(Random::new(7)))] {
+            let mut bytes = bytes[..bytes.len().min(512 * 1024)].to_vec();
+            if let Some(random) = &mut damage {
+                for _ in 0..8 {
+                    mutate(&mut bytes, random);
+                }
+            }
+            for chains in [
+                Chains::Direction,
+                Chains::One(BuiltIn::Output),
+                local("10.0.0.1"),
+            ] {
+                for wants_rulings in [false, true] {
+                    let name = format!("{} {number}", path.display());
+                    compare(&bytes, &chains, wants_rulings, &name);
+                }
+            }
+        }
+    }
+}
+
+/// Judges a capture record by record and chunk by chunk.
+fn compare(bytes: &[u8], chains: &Chains, wants_rulings: bool, name: &str) {
+    let open = || CaptureReader::new(Cursor::new(bytes.to_vec()), "test");
+    let (Ok(mut one), Ok(mut many)) = (open(), open()) else {
+        return;
+    };
+    let sink = || Rulings {
+        wants_rulings,
+        ..Rulings::default()
+    };
+    let (mut slow, mut slow_sink) = (replay(RULES, chains.clone()), sink());
+    let slow_error = loop {
+        match one.next_record() {
+            Ok(Some(record)) => slow.record(record.number, &record, &mut slow_sink),
+            Ok(None) => break None,
+            Err(error) => break Some(error.to_string()),
+        }
+    };
+    let (mut fast, mut fast_sink) = (replay(RULES, chains.clone()), sink());
+    let mut chunk = Chunk::new();
+    let fast_error = loop {
+        match many.next_chunk(&mut chunk) {
+            Ok(true) => fast.chunk(&chunk, chunk.records_before(), &mut fast_sink),
+            Ok(false) => break None,
+            Err(error) => break Some(error.to_string()),
+        }
+    };
+    assert_eq!(slow_error, fast_error, "{name}");
+    assert_eq!(slow.tally(), fast.tally(), "{name}");
+    assert_eq!(slow.counters(), fast.counters(), "{name}");
+    assert!(slow_sink.everything == fast_sink.everything, "{name}");
+}
+
+#[test]
 fn damaged_captures_never_panic() {
     let Some(folder) = shared("captures") else {
         return;
@@ -90,7 +154,7 @@ fn judge_all(reader: &mut CaptureReader, chains: Chains, name: &str) {
     let mut replay = replay(RULES, chains);
     let mut sink = Rulings::default();
     while let Ok(Some(record)) = reader.next_record() {
-        replay.record(&record, &mut sink);
+        replay.record(record.number, &record, &mut sink);
     }
     assert!(replay.tally().adds_up(), "{name}: {:?}", replay.tally());
 }
@@ -214,7 +278,7 @@ fn judge(
         original_length: original_length as u32,
         data,
     };
-    replay.record(&record, sink);
+    replay.record(1, &record, sink);
 }
 
 /// A TCP SYN to port 80.
@@ -230,15 +294,19 @@ fn packet(source: [u8; 4], destination: [u8; 4], ttl: u8) -> Vec<u8> {
     bytes
 }
 
+/// What is printed about each record, and how its way ended.
 #[derive(Default)]
 struct Rulings {
     logged: Vec<String>,
+    everything: BTreeMap<u64, String>,
+    wants_rulings: bool,
 }
 
 impl ReplaySink for Rulings {
-    fn message(&mut self, _record: &Record<'_>, message: &Message<'_>) {
+    fn message(&mut self, record: &Record<'_>, message: &Message<'_>) {
         // Formatting is part of what must not panic.
         let text = message.to_string();
+        *self.everything.entry(record.number).or_default() += &text;
         let words: Vec<&str> = text.split(' ').collect();
         if let ["Packet", "log:", chain, ..] = words[..] {
             let ttl = words.iter().find(|word| word.starts_with("T="));
@@ -246,5 +314,11 @@ impl ReplaySink for Rulings {
         }
     }
 
-    fn judged(&mut self, _record: &Record<'_>, _step: &Step, _ruling: &Ruling) {}
+    fn judged(&mut self, record: &Record<'_>, step: &Step, ruling: &Ruling) {
+        *self.everything.entry(record.number).or_default() += &format!("{step:?} {ruling:?}");
+    }
+
+    fn wants_rulings(&self) -> bool {
+        self.wants_rulings
+    }
 }

@@ -6,10 +6,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::{env, io};
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use parking_lot::Mutex;
 use portcullis_classifier::{Classifier, Options, Preference};
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::Ruleset;
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
     };
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
-        let Compared { packets, lines } = *compared.lock().unwrap();
+        let Compared { packets, lines } = *compared.lock();
         let cases = conclusion.num_passed + conclusion.num_failed;
         println!("compared {cases} cases, {packets} packets, {lines} lines");
     }
@@ -48,7 +49,7 @@ const FORMS: [(&str, Preference); 4] = [
 ];
 
 fn compile(ruleset: Arc<Ruleset>, preference: Preference) -> Classifier {
-    let options = Options::from_environment().unwrap();
+    let options = Options::from_environment().expect("PORTCULLIS_SIMD names an instruction set");
     Classifier::compile_with(
         ruleset,
         Options {
@@ -56,7 +57,7 @@ fn compile(ruleset: Arc<Ruleset>, preference: Preference) -> Classifier {
             ..options
         },
     )
-    .unwrap()
+    .expect("golden rules compile")
 }
 
 fn packet_trials(compared: &Arc<Mutex<Compared>>) -> io::Result<Vec<Trial>> {
@@ -122,7 +123,7 @@ fn trial(
     let compared = Arc::clone(compared);
     Trial::test(name, move || {
         let done = check().map_err(|difference| Failed::from(difference.to_string()))?;
-        *compared.lock().unwrap() += done;
+        *compared.lock() += done;
         Ok(())
     })
 }

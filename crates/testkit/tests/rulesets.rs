@@ -1,6 +1,8 @@
 //! Real rule sets as they were found: each is accepted, or refused exactly at
 //! the commands that the original refused.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::{env, fs};
 
 use portcullis_syntax::names::Names;

@@ -7,9 +7,10 @@
 
 mod field;
 
+use portcullis_core::batch::BATCH;
+
 use field::Field;
 
-use crate::batch::BATCH;
 use crate::interfaces::Interfaces;
 use crate::plain_rule::{PlainRule, Probe, Protocol};
 use crate::probes::Probes;

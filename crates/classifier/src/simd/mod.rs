@@ -18,7 +18,8 @@ mod tests;
 
 use std::fmt;
 
-use crate::batch::BATCH;
+use portcullis_core::batch::BATCH;
+
 use crate::block::Block;
 use crate::plain_rule::Probe;
 

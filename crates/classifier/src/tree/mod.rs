@@ -11,7 +11,8 @@ mod ternary;
 
 pub(crate) use build::grow;
 
-use crate::batch::BATCH;
+use portcullis_core::batch::BATCH;
+
 use crate::block::Block;
 use crate::plain_rule::Probe;
 use crate::probes::Probes;

@@ -2,7 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::Ruleset;
+use super::{BuiltIn, Ruleset};
+use crate::matcher::Place;
 
 /// Packets, and bytes by the total length in their headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,6 +15,14 @@ pub struct Counter {
 }
 
 impl Counter {
+    /// One packet.
+    pub const fn of(bytes: u16) -> Self {
+        Self {
+            packets: 1,
+            bytes: bytes as u64,
+        }
+    }
+
     /// Counts one packet of `bytes` bytes.
     pub fn count(&mut self, bytes: u16) {
         self.packets = self.packets.wrapping_add(1);
@@ -29,7 +38,7 @@ impl Counter {
 
 /// Counters for every rule and policy of one ruleset, apart from it: what a
 /// worker counts for itself while others read the ruleset.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CounterTable {
     rules: Vec<Counter>,
     policies: Vec<Counter>,
@@ -50,14 +59,34 @@ impl CounterTable {
         table
     }
 
-    /// The counter of a rule, both numbered from 0.
-    pub fn rule_mut(&mut self, chain: usize, rule: usize) -> &mut Counter {
-        &mut self.rules[self.first_rule[chain] + rule]
+    /// A number for a rule: below [`rule_count`](Ruleset::rule_count), in the
+    /// order of chains and rules.
+    #[inline]
+    pub fn index(&self, place: Place) -> usize {
+        self.first_rule[place.chain as usize] + place.rule as usize
     }
 
-    /// The counter of a chain's policy.
-    pub fn policy_mut(&mut self, chain: usize) -> &mut Counter {
-        &mut self.policies[chain]
+    /// The counter of a rule.
+    #[inline]
+    pub fn rule_mut(&mut self, place: Place) -> &mut Counter {
+        let index = self.index(place);
+        &mut self.rules[index]
+    }
+
+    /// The counter of a built-in chain's policy.
+    #[inline]
+    pub fn policy_mut(&mut self, chain: BuiltIn) -> &mut Counter {
+        &mut self.policies[chain.position()]
+    }
+
+    /// Adds another table of the same shape, as when workers' tables are
+    /// summed.
+    pub fn add(&mut self, other: &Self) {
+        let rules = self.rules.iter_mut().zip(&other.rules);
+        let policies = self.policies.iter_mut().zip(&other.policies);
+        for (counter, added) in rules.chain(policies) {
+            counter.add(*added);
+        }
     }
 }
 

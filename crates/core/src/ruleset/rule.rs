@@ -177,6 +177,12 @@ impl Rule {
         },
     };
 
+    /// Whether matching does more than count: logs, changes TOS or mark, or
+    /// copies the packet.
+    pub fn has_effects(&self) -> bool {
+        self.log || self.tos != TosChange::NONE || self.mark != Mark::NONE || self.copy.is_some()
+    }
+
     /// Whether `-D` with this description deletes that rule: TOS, mark and
     /// counters are not compared (§7).
     pub fn describes(&self, other: &Self) -> bool {

@@ -1,28 +1,30 @@
 //! `portcullis replay`.
 
 use std::fs;
-use std::path::Path;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use portcullis_core::judge::{Decided, Ruling};
 use portcullis_core::message::Message;
 use portcullis_core::reference::Reference;
-use portcullis_core::ruleset::Ruleset;
+use portcullis_core::ruleset::{Ruleset, Verdict};
 use portcullis_core::traversal::{LocalAddresses, Step};
-use portcullis_runtime::capture::{CaptureReader, CaptureWriter, Record};
+use portcullis_runtime::capture::{CaptureWriter, Chunk, Record};
 use portcullis_runtime::replay::{
-    Chains, Checksums, InterfaceNames, Placement, Replay, ReplaySink,
+    self, Chains, Checksums, ChunkSink, InterfaceNames, Placement, Replay, ReplaySink, Worker,
 };
 use portcullis_syntax::steps;
 
 use crate::args::{LogPrefix, ReplayArgs, VerdictFile};
-use crate::report::log_lines::{LogLines, Prefix};
-use crate::report::progress::Progress;
-use crate::report::replay::{After, CaptureReport, ReplayReport};
+use crate::report::log_lines::{Formatter, Lines, LogFile, Prefix, Shape};
+use crate::report::progress::ProgressBar;
+use crate::report::replay::ReplayReport;
 use crate::rules::{self, Hosts, OnMistake};
-use crate::{FINDINGS, USAGE};
+use crate::{USAGE, interrupt};
 
 /// Runs the command; the result is the exit status.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
@@ -40,30 +42,25 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
         return Ok(USAGE);
     };
     let ruleset = Arc::new(ruleset);
-    let placement = Placement::new(chains(args)?, interface_names(args));
-    let checksums = if args.ignore_checksums {
-        Checksums::Ignore
-    } else {
-        Checksums::Verify
+    let mut workers = workers(args, &ruleset)?;
+    let mut output = Outputs::new(args)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    interrupt::set_on_signal(&stop)?;
+    let mut bar = ProgressBar::new(&args.captures, args.quiet);
+    let (captures, finished) = replay::run(
+        args.captures.clone(),
+        &mut workers,
+        &stop,
+        |progress| bar.show(progress),
+        |chunk| output.write(chunk),
+    )?;
+    bar.finish();
+    let after = output.finish()?;
+    let Some(replay) = sum(workers) else {
+        return Ok(USAGE);
     };
-    let matcher = Reference::new(Arc::clone(&ruleset));
-    let mut replay = Replay::new(matcher, Arc::clone(&ruleset), placement, checksums);
-    let mut sink = Sink::new(args, Arc::clone(&ruleset))?;
-    let mut progress = Progress::new(&args.captures, args.quiet);
-    let mut captures = Vec::new();
-    for path in &args.captures {
-        captures.push(replay_capture(path, &mut replay, &mut sink, &mut progress)?);
-    }
-    progress.finish();
-    sink.finish_writers()?;
-    let report = ReplayReport::new(&ruleset, &replay, captures);
+    let report = ReplayReport::new(&ruleset, &replay, &captures, finished);
     report.complain(args.quiet);
-    sink.log.finish()?;
-    // Log lines went before, unless they have a file of their own.
-    let after = match args.log {
-        Some(_) => After::Nothing,
-        None => After::Log,
-    };
     if args.json {
         report.write_json(after)?;
     } else if !args.quiet {
@@ -72,44 +69,48 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
     Ok(report.status())
 }
 
-/// Judges one capture. What is wrong with it ends up in the report; an error
-/// is returned only if output cannot be written.
-fn replay_capture(
-    path: &Path,
-    replay: &mut Replay<Reference>,
-    sink: &mut Sink,
-    progress: &mut Progress,
-) -> anyhow::Result<CaptureReport> {
-    let mut report = CaptureReport::new(path);
-    replay.next_capture();
-    let mut reader = match CaptureReader::open(path) {
-        Ok(reader) => reader,
-        Err(error) => {
-            report.fail(&error, USAGE);
-            return Ok(report);
-        }
+type ReplayWorker = Worker<Arc<Reference>, Sink>;
+
+/// One worker a thread, all with the same rules.
+fn workers(args: &ReplayArgs, ruleset: &Arc<Ruleset>) -> anyhow::Result<Vec<ReplayWorker>> {
+    let placement = Placement::new(chains(args)?, interface_names(args));
+    let checksums = if args.ignore_checksums {
+        Checksums::Ignore
+    } else {
+        Checksums::Verify
     };
-    report.format = Some(reader.format());
-    loop {
-        match reader.next_record() {
-            Ok(Some(record)) => {
-                replay.record(&record, sink);
-                sink.check()?;
-                report.records = record.number;
-            }
-            Ok(None) => break,
-            Err(error) => {
-                report.fail(&error, FINDINGS);
-                break;
-            }
-        }
-        if report.records.is_multiple_of(Progress::EVERY) {
-            progress.show(replay.tally().records, reader.bytes_read());
-        }
+    let matcher = Arc::new(Reference::new(Arc::clone(ruleset)));
+    let prefix = prefix(args)?;
+    let shape = log_shape(args);
+    let threads = args
+        .threads
+        .or_else(|| thread::available_parallelism().ok())
+        .map_or(1, NonZero::get);
+    let worker = |_| Worker {
+        replay: Replay::new(
+            Arc::clone(&matcher),
+            Arc::clone(ruleset),
+            placement.clone(),
+            checksums,
+        ),
+        sink: Sink {
+            formatter: Formatter::new(prefix.clone(), shape),
+            wanted: args.write.iter().map(|wanted| wanted.verdict).collect(),
+            rulings: Vec::new(),
+            ruleset: Arc::clone(ruleset),
+        },
+    };
+    Ok((0..threads).map(worker).collect())
+}
+
+/// The first worker's replay with everything that the others counted.
+fn sum(workers: Vec<ReplayWorker>) -> Option<Replay<Arc<Reference>>> {
+    let mut replays = workers.into_iter().map(|worker| worker.replay);
+    let mut first = replays.next()?;
+    for other in replays {
+        first.add(&other);
     }
-    progress.capture_done(reader.bytes_read());
-    report.warnings = reader.warnings().iter().map(ToString::to_string).collect();
-    Ok(report)
+    Some(first)
 }
 
 fn chains(args: &ReplayArgs) -> anyhow::Result<Chains> {
@@ -141,77 +142,83 @@ fn interface_names(args: &ReplayArgs) -> InterfaceNames {
     names
 }
 
-/// Where log lines and judged packets go.
-struct Sink {
-    log: LogLines,
-    writers: Vec<(VerdictFile, CaptureWriter)>,
-    ruleset: Arc<Ruleset>,
-    /// The first failure to write; the replay stops at the next record.
-    failure: Option<anyhow::Error>,
+fn prefix(args: &ReplayArgs) -> anyhow::Result<Prefix> {
+    if args.log_prefix == LogPrefix::None {
+        return Ok(Prefix::None);
+    }
+    let zone = match args.time_zone.as_str() {
+        "local" => TimeZone::system(),
+        name => TimeZone::get(name).with_context(|| format!("there is no time zone `{name}`"))?,
+    };
+    Ok(Prefix::syslog(zone, &args.host))
 }
 
-impl Sink {
-    fn new(args: &ReplayArgs, ruleset: Arc<Ruleset>) -> anyhow::Result<Self> {
-        let prefix = match args.log_prefix {
-            LogPrefix::None => Prefix::None,
-            LogPrefix::Syslog => {
-                let zone = match args.time_zone.as_str() {
-                    "local" => TimeZone::system(),
-                    name => TimeZone::get(name)
-                        .with_context(|| format!("there is no time zone `{name}`"))?,
-                };
-                Prefix::syslog(zone, &args.host)
-            }
-        };
-        let log = match (&args.log, args.json) {
-            (Some(file), _) => LogLines::to_file(file, prefix)?,
-            (None, true) => LogLines::to_json(prefix)?,
-            (None, false) => LogLines::to_stdout(prefix),
-        };
-        let mut writers = Vec::new();
-        for wanted in &args.write {
-            writers.push((wanted.clone(), CaptureWriter::create(&wanted.file)?));
-        }
-        Ok(Self {
-            log,
-            writers,
-            ruleset,
-            failure: None,
-        })
+fn log_shape(args: &ReplayArgs) -> Shape {
+    match (&args.log, args.json) {
+        (None, true) => Shape::Json,
+        _ => Shape::Text,
     }
+}
 
-    /// Passes on what failed while a record was judged.
-    fn check(&mut self) -> anyhow::Result<()> {
-        match self.failure.take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
+/// What a worker collects about a chunk.
+struct Sink {
+    formatter: Formatter,
+    /// Verdicts whose packets are to be written.
+    wanted: Vec<Verdict>,
+    rulings: Vec<Wanted>,
+    ruleset: Arc<Ruleset>,
+}
 
-    fn finish_writers(&mut self) -> anyhow::Result<()> {
-        for (_, writer) in self.writers.drain(..) {
-            writer.finish()?;
-        }
-        Ok(())
-    }
+/// A packet that is to be written.
+struct Wanted {
+    /// The record's number in its capture.
+    number: u64,
+    verdict: Verdict,
+    comment: String,
+}
+
+/// What a worker hands in about a chunk.
+struct Output {
+    lines: Lines,
+    rulings: Vec<Wanted>,
+    /// The records, where any is to be written.
+    chunk: Chunk,
 }
 
 impl ReplaySink for Sink {
     fn message(&mut self, record: &Record<'_>, message: &Message<'_>) {
-        if let Err(error) = self.log.write(record.time, message) {
-            self.failure.get_or_insert(error);
-        }
+        self.formatter.add(record.number, record.time, message);
     }
 
     fn judged(&mut self, record: &Record<'_>, step: &Step, ruling: &Ruling) {
-        for (wanted, writer) in &mut self.writers {
-            if wanted.verdict != ruling.verdict {
-                continue;
-            }
-            let comment = comment(&self.ruleset, step, ruling);
-            if let Err(error) = writer.write(record, Some(&comment)) {
-                self.failure.get_or_insert(error.into());
-            }
+        if self.wanted.contains(&ruling.verdict) {
+            self.rulings.push(Wanted {
+                number: record.number,
+                verdict: ruling.verdict,
+                comment: comment(&self.ruleset, step, ruling),
+            });
+        }
+    }
+
+    fn wants_rulings(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+}
+
+impl ChunkSink for Sink {
+    type Output = Output;
+
+    fn take(&mut self, chunk: &mut Chunk) -> Output {
+        let mut rulings = std::mem::take(&mut self.rulings);
+        rulings.sort_by_key(|wanted| wanted.number);
+        Output {
+            lines: self.formatter.take(),
+            chunk: if rulings.is_empty() {
+                Chunk::new()
+            } else {
+                std::mem::take(chunk)
+            },
+            rulings,
         }
     }
 }
@@ -233,5 +240,46 @@ fn comment(ruleset: &Ruleset, step: &Step, ruling: &Ruling) -> String {
         }
         Decided::ByPolicy => format!("{chain}: policy {verdict}"),
         Decided::ByCheck(_) => format!("{chain}: fragment check {verdict}"),
+    }
+}
+
+/// Where everything is written, in the order of the capture.
+struct Outputs {
+    log: LogFile,
+    writers: Vec<(VerdictFile, CaptureWriter)>,
+}
+
+impl Outputs {
+    fn new(args: &ReplayArgs) -> anyhow::Result<Self> {
+        let log = match &args.log {
+            Some(path) => LogFile::create(path)?,
+            None => LogFile::stdout(log_shape(args))?,
+        };
+        let mut writers = Vec::new();
+        for wanted in &args.write {
+            writers.push((wanted.clone(), CaptureWriter::create(&wanted.file)?));
+        }
+        Ok(Self { log, writers })
+    }
+
+    fn write(&mut self, output: Output) -> anyhow::Result<()> {
+        self.log.write(&output.lines)?;
+        let first = output.chunk.records_before() + 1;
+        for wanted in &output.rulings {
+            let record = output.chunk.record((wanted.number - first) as usize);
+            for (file, writer) in &mut self.writers {
+                if file.verdict == wanted.verdict {
+                    writer.write(&record, Some(&wanted.comment))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> anyhow::Result<crate::report::log_lines::After> {
+        for (_, writer) in self.writers {
+            writer.finish()?;
+        }
+        self.log.finish()
     }
 }

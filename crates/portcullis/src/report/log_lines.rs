@@ -1,8 +1,9 @@
-//! Kernel messages as lines of a log.
+//! Kernel messages as lines of a log: formatted by workers, written in order.
 
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::Context;
@@ -12,19 +13,45 @@ use portcullis_core::message::Message;
 use portcullis_runtime::capture::Timestamp;
 
 /// Bytes gathered before they are written.
-const BUFFER: usize = 1 << 16;
+const BUFFER: usize = 1 << 18;
 
-/// Writes messages line by line, into a file, to standard output, or into the
-/// JSON document that begins there.
-pub(crate) struct LogLines {
-    out: BufWriter<Box<dyn Write>>,
+/// How lines stand in the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Text,
+    /// Elements of an array, each after a comma.
+    Json,
+}
+
+/// What stands on standard output already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// So many log lines.
+    Lines(u64),
+    /// The beginning of a JSON object, up to the end of its first member.
+    JsonMember,
+}
+
+/// Lines that were formatted together.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    text: String,
+    count: u64,
+}
+
+/// Formats the messages about a chunk of records.
+pub(crate) struct Formatter {
     prefix: Prefix,
     shape: Shape,
-    /// The message that is being written.
     text: String,
+    count: u64,
+    /// The text about each record, in the order in which it came.
+    pieces: Vec<(u64, Range<usize>)>,
+    message: String,
 }
 
 /// What stands before each line.
+#[derive(Clone)]
 pub(crate) enum Prefix {
     /// Nothing.
     None,
@@ -32,6 +59,7 @@ pub(crate) enum Prefix {
     Syslog(Box<SyslogPrefix>),
 }
 
+#[derive(Clone)]
 pub(crate) struct SyslogPrefix {
     zone: TimeZone,
     host: String,
@@ -40,79 +68,126 @@ pub(crate) struct SyslogPrefix {
     text: String,
 }
 
-/// How lines stand in the output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Text,
-    /// The first element of an array.
-    JsonFirst,
-    /// Any other element.
-    JsonNext,
-}
-
-impl LogLines {
-    pub(crate) fn to_stdout(prefix: Prefix) -> Self {
-        Self::new(Box::new(io::stdout().lock()), prefix, Shape::Text)
-    }
-
-    pub(crate) fn to_file(path: &Path, prefix: Prefix) -> anyhow::Result<Self> {
-        let file = File::create(path)
-            .with_context(|| format!("cannot write the log {}", path.display()))?;
-        Ok(Self::new(Box::new(file), prefix, Shape::Text))
-    }
-
-    pub(crate) fn to_json(prefix: Prefix) -> anyhow::Result<Self> {
-        let mut lines = Self::new(Box::new(io::stdout().lock()), prefix, Shape::JsonFirst);
-        lines.out.write_all(b"{\"log\":[")?;
-        Ok(lines)
-    }
-
-    fn new(out: Box<dyn Write>, prefix: Prefix, shape: Shape) -> Self {
+impl Formatter {
+    pub(crate) fn new(prefix: Prefix, shape: Shape) -> Self {
         Self {
-            out: BufWriter::with_capacity(BUFFER, out),
             prefix,
             shape,
             text: String::new(),
+            count: 0,
+            pieces: Vec::new(),
+            message: String::new(),
         }
     }
 
-    /// Writes the lines of a message; `time` is the packet's.
-    pub(crate) fn write(
-        &mut self,
-        time: Option<Timestamp>,
-        message: &Message<'_>,
-    ) -> anyhow::Result<()> {
+    /// Adds the lines of a message about a record.
+    pub(crate) fn add(&mut self, record: u64, time: Option<Timestamp>, message: &Message<'_>) {
+        let start = self.text.len();
         let prefix = self.prefix.at(time);
-        self.text.clear();
-        write!(self.text, "{message}")?;
-        for line in self.text.lines() {
-            match self.shape {
-                Shape::Text => {
-                    self.out.write_all(prefix.as_bytes())?;
-                    self.out.write_all(line.as_bytes())?;
-                    self.out.write_all(b"\n")?;
-                }
-                Shape::JsonFirst | Shape::JsonNext => {
-                    let comma: &[u8] = match self.shape {
-                        Shape::JsonNext => b",\n",
-                        _ => b"\n",
+        match (self.shape, message) {
+            // The one message that comes by the million.
+            (Shape::Text, Message::Packet(line)) => {
+                // Writing to a string cannot fail.
+                let _ = writeln!(self.text, "{prefix}{line}");
+                self.count += 1;
+            }
+            (shape, message) => {
+                self.message.clear();
+                let _ = write!(self.message, "{message}");
+                for line in self.message.lines() {
+                    let _ = match shape {
+                        Shape::Text => writeln!(self.text, "{prefix}{line}"),
+                        Shape::Json => {
+                            let line = serde_json::Value::from(format!("{prefix}{line}"));
+                            write!(self.text, ",\n{line}")
+                        }
                     };
-                    self.out.write_all(comma)?;
-                    serde_json::to_writer(&mut self.out, &format_args!("{prefix}{line}"))?;
-                    self.shape = Shape::JsonNext;
+                    self.count += 1;
                 }
             }
         }
-        Ok(())
+        self.pieces.push((record, start..self.text.len()));
     }
 
-    /// Writes everything that is buffered.
-    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        if self.shape != Shape::Text {
-            self.out.write_all(b"]")?;
+    /// Gives all lines in the order of their records, and is empty again.
+    pub(crate) fn take(&mut self) -> Lines {
+        let count = std::mem::take(&mut self.count);
+        let text = if self.pieces.is_sorted_by_key(|(record, _)| *record) {
+            std::mem::take(&mut self.text)
+        } else {
+            self.pieces.sort_by_key(|(record, _)| *record);
+            let pieces = self
+                .pieces
+                .iter()
+                .map(|(_, range)| &self.text[range.clone()]);
+            let text = pieces.collect();
+            self.text.clear();
+            text
+        };
+        self.pieces.clear();
+        Lines { text, count }
+    }
+}
+
+/// Where lines are written: a file, standard output, or the JSON document that
+/// begins there.
+pub(crate) struct LogFile {
+    out: BufWriter<Box<dyn Write + Send>>,
+    shape: Shape,
+    lines: u64,
+    on_stdout: bool,
+}
+
+impl LogFile {
+    pub(crate) fn stdout(shape: Shape) -> anyhow::Result<Self> {
+        let mut file = Self::new(Box::new(io::stdout()), shape);
+        file.on_stdout = true;
+        if shape == Shape::Json {
+            file.out.write_all(b"{\"log\":[")?;
         }
+        Ok(file)
+    }
+
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = File::create(path)
+            .with_context(|| format!("cannot write the log {}", path.display()))?;
+        Ok(Self::new(Box::new(file), Shape::Text))
+    }
+
+    fn new(out: Box<dyn Write + Send>, shape: Shape) -> Self {
+        Self {
+            out: BufWriter::with_capacity(BUFFER, out),
+            shape,
+            lines: 0,
+            on_stdout: false,
+        }
+    }
+
+    pub(crate) fn write(&mut self, lines: &Lines) -> anyhow::Result<()> {
+        let mut text = lines.text.as_str();
+        if self.shape == Shape::Json && self.lines == 0 {
+            // No comma before the first.
+            text = text.strip_prefix(',').unwrap_or(text);
+        }
+        self.lines += lines.count;
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// Writes everything that is buffered, and says what the report follows.
+    pub(crate) fn finish(mut self) -> anyhow::Result<After> {
+        let after = match self.shape {
+            Shape::Text => After::Lines(self.lines),
+            Shape::Json => {
+                self.out.write_all(b"]")?;
+                After::JsonMember
+            }
+        };
         self.out.flush()?;
-        Ok(())
+        Ok(if self.on_stdout {
+            after
+        } else {
+            After::Lines(0)
+        })
     }
 }
 
@@ -135,10 +210,9 @@ impl Prefix {
 }
 
 impl SyslogPrefix {
-    /// The prefix of a time. A packet without one gets that of the packet
-    /// before it, or of the epoch.
+    /// The prefix of a time; of the epoch, for a record without one.
     fn at(&mut self, time: Option<Timestamp>) -> &str {
-        let second = time.map(Timestamp::seconds).or(self.second).unwrap_or(0);
+        let second = time.map_or(0, Timestamp::seconds);
         if self.second != Some(second) {
             self.second = Some(second);
             let instant = Instant::from_second(second).unwrap_or_default();
@@ -156,18 +230,14 @@ mod tests {
 
     #[test]
     fn the_day_is_padded_with_a_blank() {
-        let Prefix::Syslog(mut prefix) = Prefix::syslog(TimeZone::UTC, "server") else {
-            unreachable!()
-        };
+        let mut prefix = Prefix::syslog(TimeZone::UTC, "server");
         let time = |seconds: i64| Some(Timestamp::from_nanos(seconds * 1_000_000_000));
-        assert_eq!(
-            prefix.at(time(1_003_278_766)),
-            "Oct 17 00:32:46 server kernel: "
-        );
-        assert_eq!(
-            prefix.at(time(1_002_415_000)),
-            "Oct  7 00:36:40 server kernel: "
-        );
-        assert_eq!(prefix.at(None), "Oct  7 00:36:40 server kernel: ");
+        for (time, text) in [
+            (time(1_003_278_766), "Oct 17 00:32:46 server kernel: "),
+            (time(1_002_415_000), "Oct  7 00:36:40 server kernel: "),
+            (None, "Jan  1 00:00:00 server kernel: "),
+        ] {
+            assert_eq!(prefix.at(time), text);
+        }
     }
 }

@@ -3,4 +3,3 @@
 pub(crate) mod log_lines;
 pub(crate) mod progress;
 pub(crate) mod replay;
-mod replay_json;

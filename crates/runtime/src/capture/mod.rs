@@ -7,8 +7,10 @@
 //! ```
 //!
 //! A decoder does no I/O: it is shown the bytes at hand and answers with one `Step`, so that it
-//! works the same on a buffered stream and on a whole file in memory.
+//! works the same on a buffered stream and on a whole file in memory. Records come one by one, or
+//! as a [`Chunk`] of many for workers.
 
+mod chunk;
 mod error;
 mod pcap;
 mod pcapng;
@@ -19,6 +21,7 @@ mod step;
 mod window;
 mod write;
 
+pub use chunk::Chunk;
 pub use error::{BlockLengthFault, CaptureError, CaptureErrorKind, LengthLimit, Part};
 pub use reader::{CaptureReader, Format};
 pub use record::{CaptureInterface, Record, Timestamp};

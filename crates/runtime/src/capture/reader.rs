@@ -7,7 +7,9 @@ use std::{
 };
 
 use super::{
-    CaptureError, CaptureErrorKind, CaptureInterface, Record, Warning, pcap, pcapng,
+    CaptureError, CaptureErrorKind, CaptureInterface, Chunk, Part, Record, Warning,
+    chunk::Placed,
+    pcap, pcapng,
     source::{self, Progress},
     step::{Findings, Step, StepResult},
     window::Window,
@@ -31,6 +33,10 @@ pub struct CaptureReader {
     progress: Progress,
     records: u64,
     ended: bool,
+    /// What ended the reading, while the records before it are in a chunk.
+    failed: Option<CaptureError>,
+    /// The interfaces as chunks share them.
+    shared: Arc<[CaptureInterface]>,
 }
 
 /// A capture file format.
@@ -95,6 +101,8 @@ impl CaptureReader {
                     progress,
                     records: 0,
                     ended: false,
+                    failed: None,
+                    shared: Arc::new([]),
                 })
             }
             Err(kind) => Err(CaptureError {
@@ -138,20 +146,97 @@ impl CaptureReader {
                 Ok(Step::Skip { length }) => {
                     self.window.take(length);
                 }
-                Ok(Step::Need { bytes, part }) => match self.window.fill(bytes) {
-                    Ok(left) if left >= bytes => {}
-                    Ok(0) => {
-                        self.ended = true;
+                Ok(Step::Need { bytes, part }) => {
+                    if !self.fill(bytes, part)? {
                         return Ok(None);
                     }
-                    Ok(left) => {
-                        let (needed, left) = (bytes as u64, left as u64);
-                        return Err(self.end(CaptureErrorKind::Ends { part, needed, left }));
-                    }
-                    Err(error) => return Err(self.end(CaptureErrorKind::Read(error))),
-                },
+                }
                 Err(kind) => return Err(self.end(kind)),
             }
+        }
+    }
+
+    /// Fills `chunk` with the records that follow, as many as are at hand; `false` at the end.
+    ///
+    /// # Errors
+    /// As [`next_record`](Self::next_record): every record before that has been in a chunk.
+    pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, CaptureError> {
+        chunk.clear();
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        if self.ended {
+            return Ok(false);
+        }
+        chunk.before = self.records;
+        let mut origin = self.chunk_origin();
+        loop {
+            let bytes = self.window.bytes();
+            match self
+                .decoder
+                .step(bytes, self.window.offset(), &mut self.findings)
+            {
+                Ok(Step::Record { length, record }) => {
+                    let start = self.window.position();
+                    chunk.records.push(Placed {
+                        time: record.time,
+                        start: start as u32,
+                        data: (start + record.data.start) as u32,
+                        length: record.data.len() as u32,
+                        original_length: record.original_length,
+                        interface: record.interface as u32,
+                        direction: record.direction,
+                    });
+                    self.records += 1;
+                    self.window.take(length);
+                }
+                Ok(Step::Skip { length }) => {
+                    self.window.take(length);
+                }
+                Ok(Step::Need { .. }) if !chunk.is_empty() => break,
+                Ok(Step::Need { bytes, part }) => {
+                    if !self.fill(bytes, part)? {
+                        return Ok(false);
+                    }
+                    origin = self.chunk_origin();
+                }
+                Err(kind) => {
+                    let error = self.end(kind);
+                    if chunk.is_empty() {
+                        return Err(error);
+                    }
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        if self.shared.len() != self.findings.interfaces.len() {
+            self.shared = self.findings.interfaces.as_slice().into();
+        }
+        chunk.interfaces = Arc::clone(&self.shared);
+        chunk.offset = origin;
+        self.window.detach(&mut chunk.bytes);
+        Ok(true)
+    }
+
+    /// Where the window's buffer begins in the stream.
+    fn chunk_origin(&self) -> u64 {
+        self.window.offset() - self.window.position() as u64
+    }
+
+    /// Gets so many bytes to hand for a part of the file; `false` at a clean end.
+    fn fill(&mut self, bytes: usize, part: Part) -> Result<bool, CaptureError> {
+        match self.window.fill(bytes) {
+            Ok(left) if left >= bytes => Ok(true),
+            Ok(0) => {
+                self.ended = true;
+                Ok(false)
+            }
+            Ok(left) => {
+                let (needed, left) = (bytes as u64, left as u64);
+                Err(self.end(CaptureErrorKind::Ends { part, needed, left }))
+            }
+            Err(error) => Err(self.end(CaptureErrorKind::Read(error))),
         }
     }
 
@@ -168,6 +253,12 @@ impl CaptureReader {
             Decoder::Pcap(_) => Format::Pcap,
             Decoder::Pcapng(_) => Format::Pcapng,
         }
+    }
+
+    /// Records read so far.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.records
     }
 
     /// Bytes read so far from the source, before decompression. Runs ahead of the records by what

@@ -46,6 +46,25 @@ impl Window {
         &self.buffer[from..to]
     }
 
+    /// Bytes of the buffer before the current place: where it is in what [`detach`](Self::detach)
+    /// gives away.
+    #[inline]
+    pub(super) fn position(&self) -> usize {
+        self.start
+    }
+
+    /// Gives the buffer away, up to the current place, in exchange for another; the bytes that
+    /// follow move over.
+    pub(super) fn detach(&mut self, other: &mut Vec<u8>) {
+        let rest = self.end - self.start;
+        if other.len() < CHUNK.max(rest) {
+            other.resize(CHUNK.max(rest), 0);
+        }
+        other[..rest].copy_from_slice(&self.buffer[self.start..self.end]);
+        std::mem::swap(&mut self.buffer, other);
+        (self.start, self.end) = (0, rest);
+    }
+
     /// Reads until `wanted` bytes are at hand or the stream ends, and says how many are.
     ///
     /// The buffer doubles only once it is full, so that it never exceeds twice what the stream

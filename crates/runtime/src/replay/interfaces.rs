@@ -1,6 +1,6 @@
 //! What interfaces are called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::BuiltIn;
@@ -19,7 +19,7 @@ pub struct InterfaceNames {
     /// Names that had to be changed to fit, with what they became.
     changed: BTreeMap<String, InterfaceName>,
     /// Names that were made up because the capture has none.
-    made_up: Vec<InterfaceName>,
+    made_up: BTreeSet<InterfaceName>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +45,16 @@ impl InterfaceNames {
     }
 
     /// Names that were made up because a capture has none.
-    pub fn made_up(&self) -> &[InterfaceName] {
+    pub fn made_up(&self) -> &BTreeSet<InterfaceName> {
         &self.made_up
+    }
+
+    /// Takes over what another worker found out.
+    pub(super) fn add(&mut self, other: &Self) {
+        let changed = other.changed.iter();
+        self.changed
+            .extend(changed.map(|(given, name)| (given.clone(), *name)));
+        self.made_up.extend(&other.made_up);
     }
 
     pub(super) fn next_capture(&mut self) {
@@ -82,9 +90,7 @@ impl InterfaceNames {
         let given = interface.name.as_deref().filter(|name| !name.is_empty());
         let Some(given) = given else {
             let (name, _) = InterfaceName::for_device(&make_up(interface));
-            if !self.made_up.contains(&name) {
-                self.made_up.push(name);
-            }
+            self.made_up.insert(name);
             return Found {
                 name,
                 assumed: true,

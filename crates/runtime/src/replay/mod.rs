@@ -1,11 +1,18 @@
 //! Judges the records of captures: what would this ruleset do to this traffic?
 //!
 //! ```text
-//! Record ─link─▶ IPv4 packet ─placement─▶ steps ─judge─▶ rulings, messages
-//!    └────────────── every record ends in one bucket of the tally ──┘
+//! captures ─▶ chunks ─▶ workers ─────────────────────▶ outputs in capture order
+//!                       Record ─link─▶ IPv4 packet
+//!                         ─placement─▶ steps ─judge─▶ rulings, messages
 //! ```
+//!
+//! Every record ends in one bucket of the tally. [`Replay::record`] is the
+//! readable way of one record; [`Replay::chunk`] is the same for many, with
+//! packets decided in batches, and tests hold the two together.
 
+mod batches;
 mod interfaces;
+mod pipeline;
 mod placement;
 mod tally;
 
@@ -16,26 +23,30 @@ use portcullis_core::matcher::{Matcher, Place, Trace};
 use portcullis_core::message::{Message, NetlinkCopy};
 use portcullis_core::packet::{Damage, Ipv4Packet, Missing, Unusable};
 use portcullis_core::reference::Reference;
-use portcullis_core::ruleset::{BuiltIn, CounterTable, Ruleset};
+use portcullis_core::ruleset::{BuiltIn, Counter, CounterTable, Ruleset};
 use portcullis_core::traversal::Step;
 
 use crate::capture::Record;
 use crate::link::{Network, network_layer};
 
 pub use interfaces::InterfaceNames;
+pub use pipeline::{CaptureOutcome, ChunkSink, Finished, Progress, Worker, run};
 pub use placement::{Chains, Placement};
 pub use tally::{Assumed, NotJudged, Tally};
 
-/// Judges record after record with one matcher.
+use batches::Batches;
+
+/// Judges records with one matcher.
 pub struct Replay<M> {
     judge: Judge<M>,
     /// Answers what a packet that was cut short would need.
-    reference: Reference,
+    reference: Arc<Reference>,
     placement: Placement,
     checksums: Checksums,
     counters: CounterTable,
     tally: Tally,
     steps: Vec<Step>,
+    batches: Batches,
 }
 
 /// What to do about IP header checksums of received packets.
@@ -50,10 +61,16 @@ pub enum Checksums {
 
 /// What follows from judging records.
 pub trait ReplaySink {
-    /// The kernel would have printed this about the record.
+    /// The kernel would have printed this about the record. Within a chunk,
+    /// records come in any order; the messages about one come in theirs.
     fn message(&mut self, record: &Record<'_>, message: &Message<'_>);
-    /// The record's way ended with this ruling.
+
+    /// The record's way ended with this ruling. Called only where
+    /// [`wants_rulings`](Self::wants_rulings).
     fn judged(&mut self, record: &Record<'_>, step: &Step, ruling: &Ruling);
+
+    /// Whether rulings are of interest, and not just their sums.
+    fn wants_rulings(&self) -> bool;
 }
 
 impl<M: Matcher> Replay<M> {
@@ -66,8 +83,9 @@ impl<M: Matcher> Replay<M> {
     ) -> Self {
         Self {
             counters: CounterTable::new(&ruleset),
+            batches: Batches::new(&ruleset),
             judge: Judge::new(matcher),
-            reference: Reference::new(ruleset),
+            reference: Arc::new(Reference::new(ruleset)),
             placement,
             checksums,
             tally: Tally::default(),
@@ -80,10 +98,13 @@ impl<M: Matcher> Replay<M> {
         self.placement.next_capture();
     }
 
-    /// Judges one record.
-    pub fn record(&mut self, record: &Record<'_>, sink: &mut impl ReplaySink) {
+    /// Judges one record; `number` counts from 1 over all captures.
+    pub fn record(&mut self, number: u64, record: &Record<'_>, sink: &mut impl ReplaySink) {
         self.tally.records += 1;
-        if let Err(why) = self.try_record(record, sink) {
+        let result = self
+            .read(number, record)
+            .and_then(|packet| self.walk(record, &packet, sink));
+        if let Err(why) = result {
             self.tally.leave(why);
         }
     }
@@ -93,14 +114,9 @@ impl<M: Matcher> Replay<M> {
         &self.tally
     }
 
-    /// Packets that the file of steps names and no capture has brought yet.
-    pub fn unmet_steps(&self) -> usize {
-        self.placement.unmet_steps()
-    }
-
-    /// How interfaces were named, for the summary.
-    pub fn interfaces(&self) -> &InterfaceNames {
-        self.placement.interfaces()
+    /// How packets were placed, for the summary.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     /// What rules and policies counted.
@@ -108,11 +124,15 @@ impl<M: Matcher> Replay<M> {
         &self.counters
     }
 
-    fn try_record(
-        &mut self,
-        record: &Record<'_>,
-        sink: &mut impl ReplaySink,
-    ) -> Result<(), NotJudged> {
+    /// Takes over what another worker with the same rules counted.
+    pub fn add(&mut self, other: &Self) {
+        self.counters.add(&other.counters);
+        self.tally.add(&other.tally);
+        self.placement.add(&other.placement);
+    }
+
+    /// Finds a record's packet, and its steps.
+    fn read<'a>(&mut self, number: u64, record: &Record<'a>) -> Result<Ipv4Packet<'a>, NotJudged> {
         let link = record.interface.link_type;
         let network = network_layer(link, record.data);
         let bytes = match network {
@@ -125,9 +145,8 @@ impl<M: Matcher> Replay<M> {
         let wire_length = (record.original_length as usize).saturating_sub(link_header);
         let wire_length = wire_length.max(bytes.len());
         self.steps.clear();
-        let assumed = self
-            .placement
-            .place(self.tally.records, record, &network, &mut self.steps);
+        let placement = &mut self.placement;
+        let assumed = placement.place(number, record, &network, &mut self.steps);
         let Some(first) = self.steps.first() else {
             return Err(NotJudged::NotInSteps);
         };
@@ -139,32 +158,20 @@ impl<M: Matcher> Replay<M> {
             return Err(NotJudged::CutShort);
         }
         self.tally.assume(assumed);
-        self.walk(record, &packet, sink)
+        Ok(packet)
     }
 
+    /// Sends a packet along its steps.
     fn walk(
         &mut self,
         record: &Record<'_>,
         packet: &Ipv4Packet<'_>,
         sink: &mut impl ReplaySink,
     ) -> Result<(), NotJudged> {
-        let mut effects = RecordEffects {
-            record,
-            counters: &mut self.counters,
-            tally: &mut self.tally,
-            bytes: packet.total_length(),
-            last: None,
-            sink,
-        };
+        let mut effects =
+            RecordEffects::new(record, packet, &mut self.counters, &mut self.tally, sink);
         let end = self.judge.walk(&self.steps, packet, &mut effects);
-        if let Some((step, ruling)) = effects.last {
-            sink.judged(record, &step, &ruling);
-            if let Decided::ByCheck(kind) = ruling.decided {
-                return Err(NotJudged::Fragment(kind));
-            }
-        }
-        self.tally.judged(matches!(end, Some(End::TtlExceeded)));
-        Ok(())
+        effects.finish(end)
     }
 
     /// Whether judging would need bytes that the capture does not have.
@@ -200,23 +207,57 @@ fn received(
     }
 }
 
+/// Counts and passes on what judging one record causes.
 struct RecordEffects<'a, S> {
     record: &'a Record<'a>,
+    bytes: u16,
     counters: &'a mut CounterTable,
     tally: &'a mut Tally,
-    bytes: u16,
     last: Option<(Step, Ruling)>,
     sink: &'a mut S,
 }
 
+impl<'a, S: ReplaySink> RecordEffects<'a, S> {
+    fn new(
+        record: &'a Record<'a>,
+        packet: &Ipv4Packet<'_>,
+        counters: &'a mut CounterTable,
+        tally: &'a mut Tally,
+        sink: &'a mut S,
+    ) -> Self {
+        Self {
+            record,
+            bytes: packet.total_length(),
+            counters,
+            tally,
+            last: None,
+            sink,
+        }
+    }
+
+    /// Files the record under its end.
+    fn finish(self, end: Option<End>) -> Result<(), NotJudged> {
+        if let Some((step, ruling)) = self.last {
+            if self.sink.wants_rulings() {
+                self.sink.judged(self.record, &step, &ruling);
+            }
+            if let Decided::ByCheck(kind) = ruling.decided {
+                return Err(NotJudged::Fragment(kind));
+            }
+        }
+        self.tally.judged(1);
+        self.tally.ttl_exceeded += u64::from(matches!(end, Some(End::TtlExceeded)));
+        Ok(())
+    }
+}
+
 impl<S: ReplaySink> Effects for RecordEffects<'_, S> {
     fn count_rule(&mut self, place: Place, bytes: u16) {
-        let (chain, rule) = (place.chain as usize, place.rule as usize);
-        self.counters.rule_mut(chain, rule).count(bytes);
+        self.counters.rule_mut(place).count(bytes);
     }
 
     fn count_policy(&mut self, chain: BuiltIn, bytes: u16) {
-        self.counters.policy_mut(chain.position()).count(bytes);
+        self.counters.policy_mut(chain).count(bytes);
     }
 
     fn message(&mut self, message: &Message<'_>) {
@@ -228,7 +269,8 @@ impl<S: ReplaySink> Effects for RecordEffects<'_, S> {
     }
 
     fn ruling(&mut self, step: &Step, ruling: &Ruling) {
-        self.tally.rule(step.chain, ruling.verdict, self.bytes);
+        let packet = Counter::of(self.bytes);
+        self.tally.rule(step.chain, ruling.verdict, packet);
         self.last = Some((*step, *ruling));
     }
 }

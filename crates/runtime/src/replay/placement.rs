@@ -1,7 +1,6 @@
 //! Which chains a record meets, and on which interfaces.
 
-use std::iter::Peekable;
-use std::vec::IntoIter;
+use std::sync::Arc;
 
 use portcullis_core::packet::Ipv4Packet;
 use portcullis_core::ruleset::BuiltIn;
@@ -14,15 +13,19 @@ use crate::capture::Record;
 use crate::link::Network;
 
 /// Decides which chains a record meets.
+#[derive(Clone)]
 pub struct Placement {
     chains: Chains,
     interfaces: InterfaceNames,
+    /// Packets that were found among the steps.
+    steps_met: usize,
 }
 
 /// What tells the chains.
+#[derive(Clone)]
 pub enum Chains {
     /// Steps for record numbers, which rise; records without are left out.
-    Steps(Peekable<IntoIter<(u64, Vec<Step>)>>),
+    Steps(Arc<[(u64, Vec<Step>)]>),
     /// Every record meets this chain.
     One(BuiltIn),
     /// This machine's own addresses.
@@ -34,28 +37,40 @@ pub enum Chains {
 impl Chains {
     /// Steps for record numbers, counted over all captures.
     pub fn from_steps(steps: Vec<(u64, Vec<Step>)>) -> Self {
-        Self::Steps(steps.into_iter().peekable())
+        Self::Steps(steps.into())
     }
 }
 
 impl Placement {
     /// Chains and interface names.
     pub fn new(chains: Chains, interfaces: InterfaceNames) -> Self {
-        Self { chains, interfaces }
+        Self {
+            chains,
+            interfaces,
+            steps_met: 0,
+        }
+    }
+
+    /// Takes over what another worker found out.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.steps_met += other.steps_met;
+        self.interfaces.add(&other.interfaces);
     }
 
     pub(super) fn next_capture(&mut self) {
         self.interfaces.next_capture();
     }
 
-    pub(super) fn unmet_steps(&self) -> usize {
+    /// Packets that the file of steps names and no capture brought.
+    pub fn unmet_steps(&self) -> usize {
         match &self.chains {
-            Chains::Steps(named) => named.len(),
+            Chains::Steps(named) => named.len() - self.steps_met,
             _ => 0,
         }
     }
 
-    pub(super) fn interfaces(&self) -> &InterfaceNames {
+    /// How interfaces were named.
+    pub fn interfaces(&self) -> &InterfaceNames {
         &self.interfaces
     }
 
@@ -79,11 +94,11 @@ impl Placement {
         };
         let direction = record.direction.or(direction);
         let mut assumed_chain = false;
-        let chains: &[BuiltIn] = match &mut self.chains {
+        let chains: &[BuiltIn] = match &self.chains {
             Chains::Steps(named) => {
-                while named.next_if(|(record, _)| *record < number).is_some() {}
-                if let Some((_, listed)) = named.next_if(|(record, _)| *record == number) {
-                    steps.extend(listed);
+                if let Ok(found) = named.binary_search_by_key(&number, |(record, _)| *record) {
+                    steps.extend(&named[found].1);
+                    self.steps_met += 1;
                 }
                 return assumed(false, false);
             }

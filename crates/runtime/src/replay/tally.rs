@@ -97,13 +97,30 @@ impl Tally {
         }
     }
 
-    pub(super) fn judged(&mut self, ttl_exceeded: bool) {
-        self.judged += 1;
-        self.ttl_exceeded += u64::from(ttl_exceeded);
+    pub(super) fn judged(&mut self, records: u64) {
+        self.judged += records;
     }
 
-    pub(super) fn rule(&mut self, chain: BuiltIn, verdict: Verdict, bytes: u16) {
-        self.ruled[chain.position()][verdict as usize].count(bytes);
+    pub(super) fn rule(&mut self, chain: BuiltIn, verdict: Verdict, packets: Counter) {
+        self.ruled[chain.position()][verdict as usize].add(packets);
+    }
+
+    /// Adds what another worker counted.
+    pub fn add(&mut self, other: &Self) {
+        self.records += other.records;
+        self.ttl_exceeded += other.ttl_exceeded;
+        self.copies += other.copies;
+        self.judged += other.judged;
+        for (what, records) in &other.assumed {
+            *self.assumed.entry(*what).or_default() += records;
+        }
+        for (why, records) in &other.not_judged {
+            *self.not_judged.entry(*why).or_default() += records;
+        }
+        let ruled = self.ruled.iter_mut().flatten();
+        for (counter, added) in ruled.zip(other.ruled.iter().flatten()) {
+            counter.add(*added);
+        }
     }
 }
 

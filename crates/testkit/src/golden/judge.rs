@@ -143,12 +143,11 @@ impl Writer {
 
 impl Effects for Writer {
     fn count_rule(&mut self, place: Place, bytes: u16) {
-        let (chain, rule) = (place.chain as usize, place.rule as usize);
-        self.counters.rule_mut(chain, rule).count(bytes);
+        self.counters.rule_mut(place).count(bytes);
     }
 
     fn count_policy(&mut self, chain: BuiltIn, bytes: u16) {
-        self.counters.policy_mut(chain.position()).count(bytes);
+        self.counters.policy_mut(chain).count(bytes);
     }
 
     fn message(&mut self, message: &Message<'_>) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use portcullis_classifier::{BATCH, Batch, Classifier, Options, Preference};
+use portcullis_classifier::{Classifier, Options, Preference};
+use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
 use portcullis_core::packet::PacketKey;
 use portcullis_core::reference::Reference;
@@ -78,23 +79,21 @@ impl Engine {
 
     /// Answers all keys and counts every match: what is timed.
     pub(super) fn pass(&self, keys: &[PacketKey], step: &Step, counters: &mut CounterTable) {
-        let policy = step.chain.position();
         let mut count = |ending: Ending, matched: &[Place]| {
             for place in matched {
-                let (chain, rule) = (place.chain as usize, place.rule as usize);
-                counters.rule_mut(chain, rule).count(BYTES);
+                counters.rule_mut(*place).count(BYTES);
             }
             if ending == Ending::Policy {
-                counters.policy_mut(policy).count(BYTES);
+                counters.policy_mut(step.chain).count(BYTES);
             }
         };
         match &self.matcher {
             Compiled::Reference(reference) => singly(reference, keys, step, count),
             Compiled::Single(classifier) => singly(classifier, keys, step, count),
             Compiled::Batch(classifier) => {
-                let mut batch = Batch::new();
+                let (mut batch, mut scratch) = (Batch::new(), Trace::new());
                 for keys in keys.chunks(BATCH) {
-                    classifier.decide_batch(step, keys, &mut batch);
+                    classifier.decide_batch(step, keys, &mut batch, &mut scratch);
                     for packet in 0..keys.len() {
                         count(batch.ending(packet), batch.matched(packet));
                     }
@@ -158,7 +157,7 @@ impl Engine {
             Compiled::Batch(classifier) => {
                 let mut batch = Batch::new();
                 for keys in keys.chunks(BATCH) {
-                    classifier.decide_batch(step, keys, &mut batch);
+                    classifier.decide_batch(step, keys, &mut batch, &mut trace);
                     answers.extend((0..keys.len()).map(|packet| {
                         let matched = batch.matched(packet).to_vec();
                         (batch.verdict(packet), batch.ending(packet), matched)

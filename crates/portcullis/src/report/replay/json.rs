@@ -1,15 +1,33 @@
 //! The JSON form of a replay's result; `docs/replay-json.md` describes it.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 
-use portcullis_core::ruleset::{Chain, Target};
+use portcullis_core::ruleset::{Chain, Policy, Target};
+use portcullis_runtime::replay::Finished;
 use portcullis_syntax::save;
 use serde::Serialize;
 
-use super::replay::{ReplayReport, reasons};
+use super::ReplayReport;
+use crate::report::log_lines::After;
+
+impl ReplayReport {
+    /// Finishes the JSON document that the log lines began, or writes a whole
+    /// one.
+    pub(crate) fn write_json(&self, after: After) -> anyhow::Result<()> {
+        let document = serde_json::to_string_pretty(&document(self))?;
+        let rest = match after {
+            After::JsonMember => document.replacen('{', ",", 1),
+            After::Lines(_) => document,
+        };
+        writeln!(io::stdout(), "{rest}")?;
+        Ok(io::stdout().flush()?)
+    }
+}
 
 #[derive(Serialize)]
-pub(super) struct Document<'a> {
+struct Document<'a> {
+    partial: bool,
     captures: Vec<CaptureObject<'a>>,
     records: RecordsObject,
     verdicts: Vec<VerdictObject>,
@@ -64,10 +82,11 @@ struct RuleObject<'a> {
     rule: String,
 }
 
-pub(super) fn document(report: &ReplayReport) -> Document<'_> {
+fn document(report: &ReplayReport) -> Document<'_> {
     let tally = &report.tally;
     let chains = report.ruleset.chains().iter();
     Document {
+        partial: report.finished == Finished::Partial,
         captures: report
             .captures
             .iter()
@@ -83,7 +102,10 @@ pub(super) fn document(report: &ReplayReport) -> Document<'_> {
             read: tally.records,
             judged: tally.judged_records(),
             not_judged: tally.not_judged_records(),
-            reasons: reasons(tally),
+            reasons: tally
+                .not_judged()
+                .map(|(why, records)| (why.to_string(), records))
+                .collect(),
             ttl_exceeded: tally.ttl_exceeded,
             netlink_copies: tally.copies,
             all_accounted_for: tally.adds_up(),
@@ -109,7 +131,7 @@ fn chain_object(chain: &Chain, references: usize) -> ChainObject<'_> {
     let counter = chain.policy_counter();
     ChainObject {
         name: chain.name().as_str(),
-        policy: chain.policy().map(|policy| policy.as_str()),
+        policy: chain.policy().map(Policy::as_str),
         references,
         policy_packets: counter.packets,
         policy_bytes: counter.bytes,

@@ -1,11 +1,12 @@
 //! Answers for many packets at once.
 
-use std::slice;
+use alloc::vec::Vec;
+use core::slice;
 
-use portcullis_core::matcher::{Ending, Place, Trace};
-use portcullis_core::ruleset::Verdict;
+use crate::matcher::{Ending, Place, Trace};
+use crate::ruleset::Verdict;
 
-/// Packets that one call can decide.
+/// Packets that one call of a matcher decides at most.
 pub const BATCH: usize = 64;
 
 /// The answers of one call, to be filled again and again: once it has grown,
@@ -20,8 +21,6 @@ pub struct Batch {
     several: Vec<Place>,
     /// Where they stand in `several`.
     spans: [(u32, u32); BATCH],
-    /// For walks that meet more than one rule.
-    pub(crate) trace: Trace,
 }
 
 /// What became of one packet.
@@ -55,7 +54,6 @@ impl Batch {
             single: [nowhere; BATCH],
             several: Vec::new(),
             spans: [(0, 0); BATCH],
-            trace: Trace::new(),
         }
     }
 
@@ -103,42 +101,46 @@ impl Batch {
         self.answers[..self.count][packet]
     }
 
-    pub(crate) fn begin(&mut self, count: usize) {
-        self.count = count;
+    /// For matchers: starts over.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.count = 0;
         self.several.clear();
     }
 
-    /// Notes the answer for a packet that one rule decided.
-    #[inline(always)]
-    pub(crate) fn decided_by(&mut self, packet: usize, verdict: Verdict, place: Place) {
-        self.single[packet] = place;
-        self.answers[packet] = Answer {
-            verdict,
-            ending: Ending::Rule,
-            matched: Matched::Single,
-        };
+    /// For matchers: adds the answer for a packet that one rule decided.
+    ///
+    /// # Panics
+    ///
+    /// If there are [`BATCH`] answers already; likewise the methods below.
+    #[inline]
+    pub fn push_one(&mut self, verdict: Verdict, place: Place) {
+        self.single[self.count] = place;
+        self.push(verdict, Ending::Rule, Matched::Single);
     }
 
-    /// Notes that a packet met no rule.
-    #[inline(always)]
-    pub(crate) fn decided_by_policy(&mut self, packet: usize, verdict: Verdict) {
-        self.answers[packet] = Answer {
-            verdict,
-            ending: Ending::Policy,
-            matched: Matched::None,
-        };
+    /// For matchers: adds the answer for a packet that met no rule.
+    #[inline]
+    pub fn push_policy(&mut self, policy: Verdict) {
+        self.push(policy, Ending::Policy, Matched::None);
     }
 
-    /// Notes the answer that a walk left in the trace.
-    pub(crate) fn decided_by_walk(&mut self, packet: usize, verdict: Verdict) {
+    /// For matchers: adds the answer that a walk noted in a trace.
+    pub fn push_trace(&mut self, verdict: Verdict, trace: &Trace) {
         let start = self.several.len() as u32;
-        self.several.extend_from_slice(self.trace.matched());
-        self.spans[packet] = (start, self.several.len() as u32);
-        self.answers[packet] = Answer {
+        self.several.extend_from_slice(trace.matched());
+        self.spans[self.count] = (start, self.several.len() as u32);
+        self.push(verdict, trace.ending(), Matched::Several);
+    }
+
+    #[inline]
+    fn push(&mut self, verdict: Verdict, ending: Ending, matched: Matched) {
+        self.answers[self.count] = Answer {
             verdict,
-            ending: self.trace.ending(),
-            matched: Matched::Several,
+            ending,
+            matched,
         };
+        self.count += 1;
     }
 }
 

@@ -1,0 +1,213 @@
+//! Writing packet-log lines: digit by digit into a buffer on the stack, for a
+//! replay may print one for every packet. The tests keep the same line in the
+//! words of `core::fmt` beside it.
+
+use core::fmt;
+use core::str;
+
+use super::{LoggedPacket, PacketLog};
+
+impl fmt::Display for PacketLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Line::new();
+        line.text("Packet log: ");
+        line.text(self.chain.as_str());
+        line.text(" ");
+        line.text(self.target.as_str());
+        line.text(" ");
+        if let Some(port) = self.redirect_port {
+            line.decimal(port.into());
+            line.text(" ");
+        }
+        line.text(self.interface.as_str());
+        line.text(" ");
+        line.packet(&self.packet);
+        line.text(if self.syn { " SYN (#" } else { " (#" });
+        line.decimal(self.rule);
+        line.text(")");
+        f.write_str(line.as_str())
+    }
+}
+
+impl fmt::Display for LoggedPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut line = Line::new();
+        line.packet(self);
+        f.write_str(line.as_str())
+    }
+}
+
+/// The longest line: names of 8, 8 and 16 bytes, ten words of options, and all
+/// numbers at their longest take less.
+const LONGEST: usize = 384;
+
+struct Line {
+    bytes: [u8; LONGEST],
+    length: usize,
+}
+
+impl Line {
+    fn new() -> Self {
+        Self {
+            bytes: [0; LONGEST],
+            length: 0,
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        // Only whole `str`s and digits get in.
+        str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+
+    fn packet(&mut self, packet: &LoggedPacket) {
+        self.text("PROTO=");
+        self.decimal(packet.protocol.into());
+        self.endpoint(packet.source, packet.source_port);
+        self.endpoint(packet.destination, packet.destination_port);
+        self.text(" L=");
+        self.decimal(packet.length.into());
+        self.text(" S=0x");
+        self.hex::<2>(packet.tos.into());
+        self.text(" I=");
+        self.decimal(packet.id.into());
+        self.text(" F=0x");
+        self.hex::<4>(packet.fragment.into());
+        self.text(" T=");
+        self.decimal(packet.ttl.into());
+        for word in packet.options.words() {
+            self.text(" O=0x");
+            self.hex::<8>(*word);
+        }
+    }
+
+    fn endpoint(&mut self, address: u32, port: u16) {
+        let [a, b, c, d] = address.to_be_bytes();
+        self.text(" ");
+        self.decimal(a.into());
+        for octet in [b, c, d] {
+            self.text(".");
+            self.decimal(octet.into());
+        }
+        self.text(":");
+        self.decimal(port.into());
+    }
+
+    #[inline]
+    fn text(&mut self, text: &str) {
+        let end = self.length + text.len();
+        self.bytes[self.length..end].copy_from_slice(text.as_bytes());
+        self.length = end;
+    }
+
+    #[inline]
+    fn decimal(&mut self, mut number: u32) {
+        let mut digits = [0; 10];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        for digit in &digits[start..] {
+            self.bytes[self.length] = *digit;
+            self.length += 1;
+        }
+    }
+
+    #[inline]
+    fn hex<const DIGITS: usize>(&mut self, number: u32) {
+        for place in (0..DIGITS).rev() {
+            let digit = number >> (4 * place) & 0xf;
+            self.bytes[self.length] = b"0123456789ABCDEF"[digit as usize];
+            self.length += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::{String, ToString};
+    use core::fmt::Write;
+    use core::net::Ipv4Addr;
+
+    use super::*;
+    use crate::names::{ChainName, InterfaceName};
+    use crate::packet::IpOptions;
+
+    /// The line as §6.1 describes it.
+    fn plain(log: &PacketLog) -> String {
+        let mut line = format!("Packet log: {} {} ", log.chain, log.target);
+        if let Some(port) = log.redirect_port {
+            line += &format!("{port} ");
+        }
+        let packet = &log.packet;
+        let _ = write!(
+            line,
+            "{} PROTO={} {}:{} {}:{} L={} S=0x{:02X} I={} F=0x{:04X} T={}",
+            log.interface,
+            packet.protocol,
+            Ipv4Addr::from_bits(packet.source),
+            packet.source_port,
+            Ipv4Addr::from_bits(packet.destination),
+            packet.destination_port,
+            packet.length,
+            packet.tos,
+            packet.id,
+            packet.fragment,
+            packet.ttl,
+        );
+        for word in packet.options.words() {
+            let _ = write!(line, " O=0x{word:08X}");
+        }
+        let syn = if log.syn { "SYN " } else { "" };
+        line + &format!(" {syn}(#{})", log.rule)
+    }
+
+    #[test]
+    fn every_line_is_the_plain_one() {
+        let mut random = 0x2001_1017_u64;
+        let mut next = || {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            // Half of the numbers are at an end of their range.
+            match random >> 62 {
+                0 => 0,
+                1 => u32::MAX,
+                _ => (random >> 29) as u32,
+            }
+        };
+        for round in 0..20_000 {
+            let mut options = IpOptions::default();
+            for _ in 0..round % 11 {
+                options.push(next());
+            }
+            let log = PacketLog {
+                chain: ChainName::new("eightchr").unwrap(),
+                target: ChainName::new("-").unwrap(),
+                redirect_port: (round % 3 == 0).then(|| next() as u16),
+                interface: InterfaceName::new("sixteen-letters-").unwrap(),
+                packet: LoggedPacket {
+                    protocol: next() as u8,
+                    source: next(),
+                    source_port: next() as u16,
+                    destination: next(),
+                    destination_port: next() as u16,
+                    length: next() as u16,
+                    tos: next() as u8,
+                    id: next() as u16,
+                    fragment: next() as u16,
+                    ttl: next() as u8,
+                    options,
+                },
+                syn: round % 2 == 0,
+                rule: next(),
+            };
+            assert_eq!(log.to_string(), plain(&log));
+        }
+    }
+}

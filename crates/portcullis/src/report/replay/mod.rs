@@ -1,0 +1,168 @@
+//! What a replay found out, as text and as JSON.
+
+mod json;
+mod text;
+
+use portcullis_core::matcher::Matcher;
+use portcullis_core::names::ShortName;
+use portcullis_core::packet::Damage;
+use portcullis_core::ruleset::{BuiltIn, Counter, Ruleset, Verdict};
+use portcullis_runtime::capture::{CaptureErrorKind, Format};
+use portcullis_runtime::replay::{
+    Assumed, CaptureOutcome, Finished, NotJudged, Placement, Replay, Tally,
+};
+
+use crate::interrupt::INTERRUPTED;
+use crate::{DONE, FINDINGS, USAGE};
+
+/// Everything that a replay found out.
+pub(crate) struct ReplayReport {
+    /// The rules with what they counted.
+    ruleset: Ruleset,
+    tally: Tally,
+    captures: Vec<CaptureReport>,
+    remarks: Vec<String>,
+    finished: Finished,
+}
+
+/// How the reading of one capture went.
+struct CaptureReport {
+    file: String,
+    format: Option<Format>,
+    records: u64,
+    warnings: Vec<String>,
+    error: Option<String>,
+    status: u8,
+}
+
+impl CaptureReport {
+    fn new(outcome: &CaptureOutcome) -> Self {
+        let error = outcome.error.as_ref();
+        Self {
+            file: outcome.path.display().to_string(),
+            format: outcome.format,
+            records: outcome.records,
+            warnings: outcome.warnings.iter().map(ToString::to_string).collect(),
+            error: error.map(|error| match error.kind {
+                CaptureErrorKind::Open(_) => format!("cannot open {error}"),
+                _ => error.to_string(),
+            }),
+            // What can be read of a damaged capture is judged; a file that is
+            // no capture is a mistake of whoever named it.
+            status: match (error, outcome.format) {
+                (None, _) => DONE,
+                (Some(_), Some(_)) => FINDINGS,
+                (Some(_), None) => USAGE,
+            },
+        }
+    }
+}
+
+impl ReplayReport {
+    pub(crate) fn new<M: Matcher>(
+        ruleset: &Ruleset,
+        replay: &Replay<M>,
+        captures: &[CaptureOutcome],
+        finished: Finished,
+    ) -> Self {
+        let mut ruleset = ruleset.clone();
+        ruleset.add_counters(replay.counters());
+        let tally = replay.tally().clone();
+        Self {
+            remarks: remarks(&tally, replay.placement()),
+            ruleset,
+            tally,
+            captures: captures.iter().map(CaptureReport::new).collect(),
+            finished,
+        }
+    }
+
+    /// The exit status.
+    pub(crate) fn status(&self) -> u8 {
+        if self.finished == Finished::Partial {
+            return INTERRUPTED;
+        }
+        let refused = match self.tally.refused_link_types().next() {
+            Some(_) => FINDINGS,
+            None => DONE,
+        };
+        let captures = self.captures.iter().map(|capture| capture.status);
+        captures.chain([refused]).max().unwrap_or(DONE)
+    }
+
+    /// Says on standard error what went wrong, and unless that is unwanted,
+    /// what looked odd.
+    pub(crate) fn complain(&self, quiet: bool) {
+        for capture in &self.captures {
+            for warning in capture.warnings.iter().filter(|_| !quiet) {
+                eprintln!("portcullis: {}: {warning}", capture.file);
+            }
+            if let Some(error) = &capture.error {
+                eprintln!("portcullis: {error}");
+            }
+        }
+        for (link, records) in self.tally.refused_link_types() {
+            eprintln!(
+                "portcullis: link type {link} is not supported; {} were not judged",
+                counted(records, "record")
+            );
+        }
+    }
+
+    /// What chains decided, where they decided anything.
+    fn verdicts(&self) -> impl Iterator<Item = (BuiltIn, Verdict, Counter)> {
+        let all = BuiltIn::ALL
+            .into_iter()
+            .flat_map(|chain| Verdict::ALL.into_iter().map(move |it| (chain, it)));
+        all.map(|(chain, verdict)| (chain, verdict, self.tally.ruled(chain, verdict)))
+            .filter(|(_, _, counter)| counter.packets > 0)
+    }
+}
+
+fn remarks(tally: &Tally, placement: &Placement) -> Vec<String> {
+    let interfaces = placement.interfaces();
+    let unmet_steps = placement.unmet_steps();
+    let mut remarks = Vec::new();
+    if let Some(records) = tally.assumed.get(&Assumed::Chain) {
+        let records = counted(*records, "packet");
+        remarks.push(format!(
+            "{records} assumed to be for input, for want of --local, --chain or --steps"
+        ));
+    }
+    if tally.assumed.contains_key(&Assumed::Interface) {
+        let names: Vec<&str> = interfaces.made_up().iter().map(ShortName::as_str).collect();
+        let names = names.join(", ");
+        remarks.push(format!(
+            "interface assumed to be {names}, for a capture has no names; --interface sets one"
+        ));
+    }
+    for (given, name) in interfaces.changed() {
+        remarks.push(format!(
+            "the interface `{given}' is called {name}; --interface sets another name"
+        ));
+    }
+    let checksum = NotJudged::Damaged(Damage::Checksum);
+    if let Some((_, records)) = tally.not_judged().find(|(why, _)| *why == checksum) {
+        let records = counted(records, "packet");
+        remarks.push(format!(
+            "{records} with a wrong header checksum dropped, as the kernel would; a capture made \
+             on the sending machine may lack checksums, --ignore-checksums judges them"
+        ));
+    }
+    if unmet_steps > 0 {
+        let packets = counted(unmet_steps as u64, "packet");
+        remarks.push(format!(
+            "{packets} named in the file of steps came in no capture"
+        ));
+    }
+    remarks
+}
+
+/// A number with its noun.
+fn counted(number: u64, noun: &str) -> String {
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (number, Some(stem)) => format!("{number} {stem}ies"),
+        (number, None) => format!("{number} {noun}s"),
+    }
+}

@@ -1,0 +1,225 @@
+//! Many records at once: packets that meet one chain are decided in batches,
+//! and equal packets in a row only once.
+
+use portcullis_core::batch::{BATCH, Batch};
+use portcullis_core::judge::{Answer, Effects, End, PacketState, apply};
+use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
+use portcullis_core::packet::{Ipv4Packet, Missing, PacketKey};
+use portcullis_core::ruleset::{Chain, Counter, CounterTable, Rule, Ruleset};
+use portcullis_core::traversal::Step;
+
+use super::{RecordEffects, Replay, ReplaySink};
+use crate::capture::Chunk;
+use crate::link::{Network, network_layer};
+
+/// What waits to be decided, by step, and the memory of deciding.
+pub(super) struct Batches {
+    pending: Vec<Pending>,
+    /// For each rule whether it does more than count.
+    has_effects: Vec<bool>,
+    batch: Batch,
+    trace: Trace,
+}
+
+/// Packets that meet one chain on one interface.
+struct Pending {
+    step: Step,
+    /// Each distinct key of a run of equal ones.
+    keys: Vec<PacketKey>,
+    packets: Vec<Waiting>,
+}
+
+/// A packet that waits.
+#[derive(Clone, Copy)]
+struct Waiting {
+    /// Index of its record in the chunk.
+    record: u32,
+    /// Its total length.
+    length: u16,
+    /// Index of its key.
+    key: u16,
+}
+
+/// Packets that may wait for one answer.
+const MOST_WAITING: usize = 1024;
+/// Steps with packets waiting; a router has few interfaces.
+const MOST_STEPS: usize = 16;
+
+impl Batches {
+    pub(super) fn new(ruleset: &Ruleset) -> Self {
+        let rules = ruleset.chains().iter().flat_map(Chain::rules);
+        Self {
+            pending: Vec::new(),
+            has_effects: rules.map(Rule::has_effects).collect(),
+            batch: Batch::new(),
+            trace: Trace::new(),
+        }
+    }
+
+    /// The place where packets wait for a step.
+    fn place(&mut self, step: &Step) -> Option<usize> {
+        let found = self.pending.iter().position(|it| it.step == *step);
+        if found.is_some() || self.pending.len() == MOST_STEPS {
+            return found;
+        }
+        self.pending.push(Pending {
+            step: *step,
+            keys: Vec::with_capacity(BATCH),
+            packets: Vec::with_capacity(MOST_WAITING),
+        });
+        Some(self.pending.len() - 1)
+    }
+}
+
+impl Pending {
+    /// `false` if the packets that wait must be decided first.
+    fn push(&mut self, key: PacketKey, length: u16, record: usize) -> bool {
+        if self.packets.len() == MOST_WAITING {
+            return false;
+        }
+        if self.keys.last() != Some(&key) {
+            if self.keys.len() == BATCH {
+                return false;
+            }
+            self.keys.push(key);
+        }
+        self.packets.push(Waiting {
+            record: record as u32,
+            length,
+            key: (self.keys.len() - 1) as u16,
+        });
+        true
+    }
+
+    fn clear(&mut self) {
+        self.keys.clear();
+        self.packets.clear();
+    }
+}
+
+impl<M: Matcher> Replay<M> {
+    /// Judges all records of a chunk, as [`record`](Self::record) would one by
+    /// one; `before` counts the records of all captures before it.
+    pub fn chunk(&mut self, chunk: &Chunk, before: u64, sink: &mut impl ReplaySink) {
+        for index in 0..chunk.len() {
+            let record = chunk.record(index);
+            self.tally.records += 1;
+            let result = match self.read(before + index as u64 + 1, &record) {
+                Ok(packet) if self.defer(chunk, index, &packet, sink) => Ok(()),
+                Ok(packet) => self.walk(&record, &packet, sink),
+                Err(why) => Err(why),
+            };
+            if let Err(why) = result {
+                self.tally.leave(why);
+            }
+        }
+        for place in 0..self.batches.pending.len() {
+            self.decide(place, chunk, sink);
+        }
+    }
+
+    /// Puts a packet among those that wait; `false` if it must be judged on
+    /// its own.
+    #[inline]
+    fn defer(
+        &mut self,
+        chunk: &Chunk,
+        index: usize,
+        packet: &Ipv4Packet<'_>,
+        sink: &mut impl ReplaySink,
+    ) -> bool {
+        let ([step], Ok(key)) = (self.steps.as_slice(), packet.key()) else {
+            return false;
+        };
+        if packet.missing() != Missing::Nothing {
+            return false;
+        }
+        let Some(place) = self.batches.place(step) else {
+            return false;
+        };
+        let length = packet.total_length();
+        if !self.batches.pending[place].push(key, length, index) {
+            self.decide(place, chunk, sink);
+            self.batches.pending[place].push(key, length, index);
+        }
+        true
+    }
+
+    /// Decides the packets that wait in one place.
+    fn decide(&mut self, place: usize, chunk: &Chunk, sink: &mut impl ReplaySink) {
+        let Batches {
+            pending,
+            has_effects,
+            batch,
+            trace,
+        } = &mut self.batches;
+        let pending = &mut pending[place];
+        let step = pending.step;
+        let matcher = self.judge.matcher();
+        matcher.decide_batch(&step, &pending.keys, batch, trace);
+        let mut sums = [Counter::default(); BATCH];
+        for packet in &pending.packets {
+            sums[usize::from(packet.key)].count(packet.length);
+        }
+        let mut loud = 0_u64;
+        for (key, sum) in sums.iter().enumerate().take(pending.keys.len()) {
+            let (matched, ending) = (batch.matched(key), batch.ending(key));
+            let effects = |place: &Place| has_effects[self.counters.index(*place)];
+            if sink.wants_rulings() || ending == Ending::Loop || matched.iter().any(effects) {
+                loud |= 1 << key;
+                continue;
+            }
+            count(&mut self.counters, &step, matched, ending, *sum);
+            self.tally.rule(step.chain, batch.verdict(key), *sum);
+            self.tally.judged(sum.packets);
+        }
+        if loud != 0 {
+            for packet in &pending.packets {
+                let key = usize::from(packet.key);
+                if loud >> key & 1 == 0 {
+                    continue;
+                }
+                let record = chunk.record(packet.record as usize);
+                let Network::Ipv4 { packet, .. } =
+                    network_layer(record.interface.link_type, record.data)
+                else {
+                    continue;
+                };
+                // It was read before, so it can be read again.
+                let Ok(ipv4) = Ipv4Packet::sent(packet, packet.len()) else {
+                    continue;
+                };
+                let answer = Answer {
+                    verdict: batch.verdict(key),
+                    matched: batch.matched(key),
+                    ending: batch.ending(key),
+                };
+                let mut effects =
+                    RecordEffects::new(&record, &ipv4, &mut self.counters, &mut self.tally, sink);
+                let (key, state) = (&pending.keys[key], PacketState::of(&ipv4));
+                let ruleset = matcher.ruleset();
+                let ruling = apply(ruleset, &step, &ipv4, key, answer, state, &mut effects);
+                effects.ruling(&step, &ruling);
+                // Whoever waited was no suspect fragment.
+                let _ = effects.finish(Some(End::Ruled(ruling)));
+            }
+        }
+        pending.clear();
+    }
+}
+
+/// Counts packets that matched the same rules.
+fn count(
+    counters: &mut CounterTable,
+    step: &Step,
+    matched: &[Place],
+    ending: Ending,
+    sum: Counter,
+) {
+    for place in matched {
+        counters.rule_mut(*place).add(sum);
+    }
+    if ending == Ending::Policy {
+        counters.policy_mut(step.chain).add(sum);
+    }
+}
