@@ -299,20 +299,20 @@ impl Work for DecideBatch<'_> {
         chain
             .lookup
             .first_batch(simd, &probes, interface, &mut firsts);
-        batch.clear();
-        for (packet, first) in firsts.0.into_iter().enumerate().take(probes.count) {
+        batch.begin(probes.count);
+        for (packet, first) in firsts.0.into_iter().take(probes.count).enumerate() {
             if first == u32::MAX {
-                batch.push_policy(chain.policy);
+                batch.set_policy(packet, chain.policy);
             } else if let Next::Verdict(verdict) = chain.next(first) {
                 let place = Place {
                     chain: start as u32,
                     rule: first,
                 };
-                batch.push_one(verdict, place);
+                batch.set_one(packet, verdict, place);
             } else {
                 let probe = probes.get(packet);
                 let verdict = classifier.walk(simd, start, Some(first), &probe, interface, trace);
-                batch.push_trace(verdict, trace);
+                batch.set_trace(packet, verdict, trace);
             }
         }
     }

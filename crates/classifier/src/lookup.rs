@@ -115,6 +115,10 @@ impl Lookup {
         interface: Interface<'_>,
         best: &mut Column,
     ) {
+        if let (None, [vector], []) = (&self.forest, &*self.vectors, &*self.blocks) {
+            vector.first_each(simd, probes, interface.class, best);
+            return;
+        }
         best.0.fill(u32::MAX);
         if !self.blocks.is_empty() {
             for (packet, best) in best.0.iter_mut().enumerate().take(probes.count) {

@@ -12,8 +12,8 @@ pub(crate) struct Probes {
     pub(crate) count: usize,
     pub(crate) source: Column,
     pub(crate) destination: Column,
-    /// As in [`Probe::ports`].
-    pub(crate) ports: Column,
+    pub(crate) source_port: Column,
+    pub(crate) destination_port: Column,
     /// Protocol times four plus kind.
     pub(crate) kind: Column,
 }
@@ -26,14 +26,15 @@ impl Probes {
             count: keys.len(),
             source: Column::ZERO,
             destination: Column::ZERO,
-            ports: Column::ZERO,
+            source_port: Column::ZERO,
+            destination_port: Column::ZERO,
             kind: Column::ZERO,
         };
         for (packet, key) in keys.iter().enumerate().take(BATCH) {
             probes.source.0[packet] = key.source;
             probes.destination.0[packet] = key.destination;
-            probes.ports.0[packet] =
-                u32::from(key.source_port) | u32::from(key.destination_port) << 16;
+            probes.source_port.0[packet] = u32::from(key.source_port);
+            probes.destination_port.0[packet] = u32::from(key.destination_port);
             probes.kind.0[packet] =
                 u32::from(key.protocol) << 2 | u32::from(key.fragment) << 1 | u32::from(key.syn);
         }
@@ -47,14 +48,16 @@ impl Probes {
             count: packets.len(),
             source: Column::ZERO,
             destination: Column::ZERO,
-            ports: Column::ZERO,
+            source_port: Column::ZERO,
+            destination_port: Column::ZERO,
             kind: Column::ZERO,
         };
         for (place, packet) in packets.iter().enumerate().take(BATCH) {
             let packet = usize::from(*packet) % BATCH;
             picked.source.0[place] = self.source.0[packet];
             picked.destination.0[place] = self.destination.0[packet];
-            picked.ports.0[place] = self.ports.0[packet];
+            picked.source_port.0[place] = self.source_port.0[packet];
+            picked.destination_port.0[place] = self.destination_port.0[packet];
             picked.kind.0[place] = self.kind.0[packet];
         }
         picked
@@ -67,7 +70,7 @@ impl Probes {
         Probe {
             source: self.source.0[packet],
             destination: self.destination.0[packet],
-            ports: self.ports.0[packet],
+            ports: self.source_port.0[packet] | self.destination_port.0[packet] << 16,
             protocol: (kind >> 2) as u8,
             kind: (kind & 3) as u8,
         }

@@ -25,6 +25,7 @@ pub struct Batch {
 
 /// What became of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(4))]
 struct Answer {
     verdict: Verdict,
     ending: Ending,
@@ -101,46 +102,54 @@ impl Batch {
         self.answers[..self.count][packet]
     }
 
-    /// For matchers: starts over.
-    #[inline]
-    pub fn clear(&mut self) {
-        self.count = 0;
-        self.several.clear();
-    }
-
-    /// For matchers: adds the answer for a packet that one rule decided.
+    /// For matchers: starts over with this many packets, which must all be
+    /// given an answer.
     ///
     /// # Panics
     ///
-    /// If there are [`BATCH`] answers already; likewise the methods below.
+    /// If there are more than [`BATCH`].
     #[inline]
-    pub fn push_one(&mut self, verdict: Verdict, place: Place) {
-        self.single[self.count] = place;
-        self.push(verdict, Ending::Rule, Matched::Single);
+    pub fn begin(&mut self, count: usize) {
+        assert!(count <= BATCH, "{count} keys in one batch");
+        self.count = count;
+        self.several.clear();
     }
 
-    /// For matchers: adds the answer for a packet that met no rule.
+    /// For matchers: one rule decided the packet.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such packet; likewise the methods below.
     #[inline]
-    pub fn push_policy(&mut self, policy: Verdict) {
-        self.push(policy, Ending::Policy, Matched::None);
+    pub fn set_one(&mut self, packet: usize, verdict: Verdict, place: Place) {
+        self.single[packet] = place;
+        self.answers[packet] = Answer {
+            verdict,
+            ending: Ending::Rule,
+            matched: Matched::Single,
+        };
     }
 
-    /// For matchers: adds the answer that a walk noted in a trace.
-    pub fn push_trace(&mut self, verdict: Verdict, trace: &Trace) {
+    /// For matchers: the packet met no rule.
+    #[inline]
+    pub fn set_policy(&mut self, packet: usize, policy: Verdict) {
+        self.answers[packet] = Answer {
+            verdict: policy,
+            ending: Ending::Policy,
+            matched: Matched::None,
+        };
+    }
+
+    /// For matchers: a walk noted the answer in a trace.
+    pub fn set_trace(&mut self, packet: usize, verdict: Verdict, trace: &Trace) {
         let start = self.several.len() as u32;
         self.several.extend_from_slice(trace.matched());
-        self.spans[self.count] = (start, self.several.len() as u32);
-        self.push(verdict, trace.ending(), Matched::Several);
-    }
-
-    #[inline]
-    fn push(&mut self, verdict: Verdict, ending: Ending, matched: Matched) {
-        self.answers[self.count] = Answer {
+        self.spans[packet] = (start, self.several.len() as u32);
+        self.answers[packet] = Answer {
             verdict,
-            ending,
-            matched,
+            ending: trace.ending(),
+            matched: Matched::Several,
         };
-        self.count += 1;
     }
 }
 

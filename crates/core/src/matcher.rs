@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::batch::{BATCH, Batch};
+use crate::batch::Batch;
 use crate::packet::PacketKey;
 use crate::ruleset::{Ruleset, Verdict};
 use crate::traversal::Step;
@@ -21,13 +21,13 @@ pub trait Matcher {
     /// in it; allocates nothing once the trace has grown.
     fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict;
 
-    /// Decides up to [`BATCH`] packets that meet the same chain on the same
+    /// Decides up to [`BATCH`](crate::batch::BATCH) packets that meet the same chain on the same
     /// interface. Fills `batch`, whatever was in it; `scratch` is the walk's
     /// memory. The answers are those of [`decide`](Self::decide).
     ///
     /// # Panics
     ///
-    /// If there are more than [`BATCH`] keys.
+    /// If there are more keys.
     fn decide_batch(
         &self,
         step: &Step,
@@ -35,11 +35,10 @@ pub trait Matcher {
         batch: &mut Batch,
         scratch: &mut Trace,
     ) {
-        assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
-        batch.clear();
-        for key in keys {
+        batch.begin(keys.len());
+        for (packet, key) in keys.iter().enumerate() {
             let verdict = self.decide(step, key, scratch);
-            batch.push_trace(verdict, scratch);
+            batch.set_trace(packet, verdict, scratch);
         }
     }
 }

@@ -195,33 +195,49 @@ impl BitVector {
                 &picked
             }
         };
-        let rows = self.locate_each(simd, probes, class);
         let mut firsts = Column::ZERO;
+        self.first_each(simd, probes, class, &mut firsts);
+        for (packet, first) in open.iter().zip(firsts.0) {
+            let best = &mut best.0[usize::from(*packet)];
+            *best = (*best).min(first);
+        }
+    }
+
+    /// The first match of each probe; `u32::MAX` where none matches.
+    #[inline(always)]
+    pub(crate) fn first_each<S: Simd>(
+        &self,
+        simd: S,
+        probes: &Probes,
+        class: u32,
+        firsts: &mut Column,
+    ) {
+        let count = probes.count;
+        let rows = self.locate_each(simd, probes, class);
         let (lines, length) = (&self.rows.lines, self.rows.length);
         let [source, destination, services, interface, more, kind] = rows;
         match (&self.services, self.interfaces.is_empty()) {
             (Services::Combined { .. }, true) => {
                 let rows = [source, destination, services];
-                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+                simd.first_common_each(lines, length, &rows, count, firsts);
             }
             (Services::Combined { .. }, false) => {
                 let rows = [source, destination, services, interface];
-                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+                simd.first_common_each(lines, length, &rows, count, firsts);
             }
             (Services::Apart { .. }, true) => {
                 let rows = [source, destination, services, more, kind];
-                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+                simd.first_common_each(lines, length, &rows, count, firsts);
             }
             (Services::Apart { .. }, false) => {
                 let rows = [source, destination, services, interface, more, kind];
-                simd.first_common_each(lines, length, &rows, count, &mut firsts);
+                simd.first_common_each(lines, length, &rows, count, firsts);
             }
         }
-        for (packet, first) in open.iter().zip(firsts.0) {
-            let best = &mut best.0[usize::from(*packet)];
+        for first in firsts.0.iter_mut().take(count) {
             // No match is beyond the list.
-            if let Some(number) = self.numbers.get(first as usize) {
-                *best = (*best).min(*number);
+            if let Some(number) = self.numbers.get(*first as usize) {
+                *first = *number;
             }
         }
     }
@@ -235,16 +251,11 @@ impl BitVector {
             count,
             source,
             destination,
-            ports,
+            source_port,
+            destination_port,
             kind,
         } = probes;
         let count = *count;
-        let (mut source_port, mut destination_port) = (Column::ZERO, Column::ZERO);
-        for (packet, ports) in ports.0.iter().enumerate() {
-            source_port.0[packet] = *ports & 0xffff;
-            destination_port.0[packet] = *ports >> 16;
-        }
-        let (source_port, destination_port) = (&source_port, &destination_port);
         let mut rows = [Column::ZERO; 6];
         self.source.add_to(simd, source, &mut rows[0], count);
         self.destination
