@@ -38,8 +38,8 @@ fn main() {
         .filter(|it| !it.starts_with('-'))
         .collect();
     for file in &files {
-        let text = fs::read_to_string(file).unwrap();
-        search(file, classbench::read_filters(&text).unwrap());
+        let text = fs::read_to_string(file).expect("a file of filters");
+        search(file, classbench::read_filters(&text).expect("filters"));
     }
     if files.is_empty() {
         for kind in [RuleKind::Acl, RuleKind::Fw, RuleKind::Ipc] {
@@ -56,7 +56,7 @@ fn search(name: &str, rules: Vec<Rule>) {
     let mut keys = trace(&mut random, TraceKind::Rand, &rules, STARTS / 2);
     keys.extend(trace(&mut random, TraceKind::Void, &rules, STARTS / 2));
     let ruleset = Arc::new(classbench::input_ruleset(rules));
-    let classifier = Classifier::compile(ruleset).unwrap();
+    let classifier = Classifier::compile(ruleset).expect("rules that compile");
     let mut timed: Vec<(f64, PacketKey)> = keys
         .iter()
         .map(|key| (time(&classifier, key), *key))
@@ -106,7 +106,7 @@ fn change(random: &mut Random, key: PacketKey, others: &[PacketKey]) -> PacketKe
 fn time(classifier: &Classifier, key: &PacketKey) -> f64 {
     let step = Step {
         chain: BuiltIn::Input,
-        interface: InterfaceName::new("eth0").unwrap(),
+        interface: InterfaceName::new("eth0").unwrap_or(InterfaceName::EMPTY),
     };
     let keys = [*key; BATCH];
     let (mut batch, mut scratch) = (Batch::new(), Trace::new());

@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn every_number_finds_its_interval() {
         for count in [0, 1, 15, 16, 17, 271, 272, 273, 288, 289, 5000] {
-            let step = if count == 0 { 1 } else { u32::MAX / count };
+            let step = u32::MAX / count.max(1);
             let lasts: Vec<u32> = (0..count).map(|place| place * step + 7).collect();
             let intervals = Intervals::new(&lasts);
             let near = lasts.iter().flat_map(|last| [last - 1, *last, last + 1]);
