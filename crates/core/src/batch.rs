@@ -1,6 +1,7 @@
 //! Answers for many packets at once.
 
 use alloc::vec::Vec;
+use core::slice;
 
 use crate::matcher::{Ending, Place, Trace};
 use crate::ruleset::Verdict;
@@ -10,35 +11,61 @@ pub const BATCH: usize = 64;
 
 /// The answers of one call, to be filled again and again: once it has grown,
 /// nothing is allocated any more.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Batch {
-    answers: Vec<Answer>,
-    places: Vec<Place>,
+    count: usize,
+    answers: [Answer; BATCH],
+    /// The rule of each packet that matched just one.
+    single: [Place; BATCH],
+    /// The rules of those that matched more.
+    several: Vec<Place>,
+    /// Where they stand in `several`.
+    spans: [(u32, u32); BATCH],
 }
 
 /// What became of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(4))]
 struct Answer {
     verdict: Verdict,
     ending: Ending,
-    /// Where its rules end in `places`.
-    end: u32,
+    matched: Matched,
+}
+
+/// Where the rules that a packet matched are noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Matched {
+    None,
+    Single,
+    Several,
 }
 
 impl Batch {
     /// An empty batch.
     pub fn new() -> Self {
-        Self::default()
+        let nothing = Answer {
+            verdict: Verdict::Deny,
+            ending: Ending::Policy,
+            matched: Matched::None,
+        };
+        let nowhere = Place { chain: 0, rule: 0 };
+        Self {
+            count: 0,
+            answers: [nothing; BATCH],
+            single: [nowhere; BATCH],
+            several: Vec::new(),
+            spans: [(0, 0); BATCH],
+        }
     }
 
     /// How many packets were decided.
     pub fn len(&self) -> usize {
-        self.answers.len()
+        self.count
     }
 
     /// Whether no packet was decided.
     pub fn is_empty(&self) -> bool {
-        self.answers.is_empty()
+        self.count == 0
     }
 
     /// The verdict on a packet.
@@ -46,56 +73,88 @@ impl Batch {
     /// # Panics
     ///
     /// If fewer packets were decided; likewise the methods below.
+    #[inline]
     pub fn verdict(&self, packet: usize) -> Verdict {
-        self.answers[packet].verdict
+        self.answer(packet).verdict
     }
 
     /// How the walk of a packet ended.
+    #[inline]
     pub fn ending(&self, packet: usize) -> Ending {
-        self.answers[packet].ending
+        self.answer(packet).ending
     }
 
     /// The rules that a packet matched, in order.
+    #[inline]
     pub fn matched(&self, packet: usize) -> &[Place] {
-        let start = match packet {
-            0 => 0,
-            after => self.answers[after - 1].end as usize,
-        };
-        &self.places[start..self.answers[packet].end as usize]
+        match self.answer(packet).matched {
+            Matched::None => &[],
+            Matched::Single => slice::from_ref(&self.single[packet]),
+            Matched::Several => {
+                let (start, end) = self.spans[packet];
+                &self.several[start as usize..end as usize]
+            }
+        }
     }
 
-    /// All rules that packets matched, in order of the packets: what counters
-    /// need of packets of equal length.
-    pub fn all_matched(&self) -> &[Place] {
-        &self.places
+    #[inline]
+    fn answer(&self, packet: usize) -> Answer {
+        self.answers[..self.count][packet]
     }
 
-    /// For matchers: starts over.
-    pub fn clear(&mut self) {
-        self.answers.clear();
-        self.places.clear();
+    /// For matchers: starts over with this many packets, which must all be
+    /// given an answer.
+    ///
+    /// # Panics
+    ///
+    /// If there are more than [`BATCH`].
+    #[inline]
+    pub fn begin(&mut self, count: usize) {
+        assert!(count <= BATCH, "{count} keys in one batch");
+        self.count = count;
+        self.several.clear();
     }
 
-    /// For matchers: adds the answer for a packet that one rule decided.
-    #[inline(always)]
-    pub fn push_one(&mut self, verdict: Verdict, place: Place) {
-        self.places.push(place);
-        self.push(verdict, Ending::Rule);
-    }
-
-    /// For matchers: adds the answer that a walk noted in a trace.
-    pub fn push_trace(&mut self, verdict: Verdict, trace: &Trace) {
-        self.places.extend_from_slice(trace.matched());
-        self.push(verdict, trace.ending());
-    }
-
-    /// For matchers: adds an answer whose rules are there already.
-    #[inline(always)]
-    pub fn push(&mut self, verdict: Verdict, ending: Ending) {
-        self.answers.push(Answer {
+    /// For matchers: one rule decided the packet.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such packet; likewise the methods below.
+    #[inline]
+    pub fn set_one(&mut self, packet: usize, verdict: Verdict, place: Place) {
+        self.single[packet] = place;
+        self.answers[packet] = Answer {
             verdict,
-            ending,
-            end: self.places.len() as u32,
-        });
+            ending: Ending::Rule,
+            matched: Matched::Single,
+        };
+    }
+
+    /// For matchers: the packet met no rule.
+    #[inline]
+    pub fn set_policy(&mut self, packet: usize, policy: Verdict) {
+        self.answers[packet] = Answer {
+            verdict: policy,
+            ending: Ending::Policy,
+            matched: Matched::None,
+        };
+    }
+
+    /// For matchers: a walk noted the answer in a trace.
+    pub fn set_trace(&mut self, packet: usize, verdict: Verdict, trace: &Trace) {
+        let start = self.several.len() as u32;
+        self.several.extend_from_slice(trace.matched());
+        self.spans[packet] = (start, self.several.len() as u32);
+        self.answers[packet] = Answer {
+            verdict,
+            ending: trace.ending(),
+            matched: Matched::Several,
+        };
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::batch::{BATCH, Batch};
+use crate::batch::Batch;
 use crate::packet::PacketKey;
 use crate::ruleset::{Ruleset, Verdict};
 use crate::traversal::Step;
@@ -21,13 +21,13 @@ pub trait Matcher {
     /// in it; allocates nothing once the trace has grown.
     fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict;
 
-    /// Decides up to [`BATCH`] packets that meet the same chain on the same
+    /// Decides up to [`BATCH`](crate::batch::BATCH) packets that meet the same chain on the same
     /// interface. Fills `batch`, whatever was in it; `scratch` is the walk's
     /// memory. The answers are those of [`decide`](Self::decide).
     ///
     /// # Panics
     ///
-    /// If there are more than [`BATCH`] keys.
+    /// If there are more keys.
     fn decide_batch(
         &self,
         step: &Step,
@@ -35,11 +35,10 @@ pub trait Matcher {
         batch: &mut Batch,
         scratch: &mut Trace,
     ) {
-        assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
-        batch.clear();
-        for key in keys {
+        batch.begin(keys.len());
+        for (packet, key) in keys.iter().enumerate() {
             let verdict = self.decide(step, key, scratch);
-            batch.push_trace(verdict, scratch);
+            batch.set_trace(packet, verdict, scratch);
         }
     }
 }
@@ -64,11 +63,15 @@ impl<M: Matcher + ?Sized> Matcher for Arc<M> {
     }
 }
 
-/// The rules that matched, in order, and how the walk ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The rules that matched, in order, and how the walk ended; only these two
+/// are compared.
+#[derive(Clone, Debug)]
 pub struct Trace {
     matched: Vec<Place>,
     ending: Ending,
+    /// The walk's memory: the chains that wait for a return, outermost first,
+    /// each with the rule to go on with. Kept so that it grows only once.
+    callers: Vec<Place>,
 }
 
 /// A rule's place in a ruleset.
@@ -93,12 +96,17 @@ pub enum Ending {
     Loop,
 }
 
+/// A walk came back to a chain that it is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looped;
+
 impl Trace {
     /// An empty trace, to be filled again and again.
     pub fn new() -> Self {
         Self {
             matched: Vec::new(),
             ending: Ending::Policy,
+            callers: Vec::new(),
         }
     }
 
@@ -115,6 +123,7 @@ impl Trace {
     /// For matchers: starts over.
     pub fn clear(&mut self) {
         self.matched.clear();
+        self.callers.clear();
         self.ending = Ending::Policy;
     }
 
@@ -126,11 +135,37 @@ impl Trace {
         });
     }
 
+    /// For matchers: notes that the walk leaves chain `from.chain` for
+    /// `callee` and is to go on at `from.rule` afterwards. `Err` if the callee
+    /// is being walked already.
+    pub fn call(&mut self, from: Place, callee: usize) -> Result<(), Looped> {
+        self.callers.push(from);
+        let walked = |caller: &Place| caller.chain as usize == callee;
+        if self.callers.iter().any(walked) {
+            return Err(Looped);
+        }
+        Ok(())
+    }
+
+    /// For matchers: where the walk goes on after a return; `None` in the
+    /// chain that it began in.
+    pub fn return_to(&mut self) -> Option<Place> {
+        self.callers.pop()
+    }
+
     /// For matchers: notes the end of the walk.
     pub fn end(&mut self, ending: Ending) {
         self.ending = ending;
     }
 }
+
+impl PartialEq for Trace {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.matched, self.ending) == (&other.matched, other.ending)
+    }
+}
+
+impl Eq for Trace {}
 
 impl Default for Trace {
     fn default() -> Self {

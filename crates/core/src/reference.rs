@@ -3,9 +3,8 @@
 
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
-use crate::matcher::{Ending, Matcher, Trace};
+use crate::matcher::{Ending, Matcher, Place, Trace};
 use crate::names::{ChainName, InterfaceName};
 use crate::packet::{Missing, PacketKey, protocol};
 use crate::ruleset::{Field, Rule, Ruleset, Target, Verdict};
@@ -89,8 +88,6 @@ impl Reference {
         mut matches: impl FnMut(&Rule) -> bool,
     ) -> Outcome {
         let chains = self.ruleset.chains();
-        // The chains being walked, outermost first, each with its next rule.
-        let mut path: Vec<(usize, usize)> = Vec::new();
         let (mut chain, mut next) = (start, 0);
         trace.clear();
         loop {
@@ -111,8 +108,8 @@ impl Reference {
             match target {
                 None => {}
                 Some(Target::Return) => {
-                    if let Some(caller) = path.pop() {
-                        (chain, next) = caller;
+                    if let Some(caller) = trace.return_to() {
+                        (chain, next) = (caller.chain as usize, caller.rule as usize);
                     } else {
                         trace.end(Ending::Policy);
                         return match chains[chain].policy() {
@@ -122,9 +119,12 @@ impl Reference {
                     }
                 }
                 Some(Target::Chain(name)) => {
-                    path.push((chain, next));
                     let callee = self.positions[&name];
-                    if path.iter().any(|(chain, _)| *chain == callee) {
+                    let from = Place {
+                        chain: chain as u32,
+                        rule: next as u32,
+                    };
+                    if trace.call(from, callee).is_err() {
                         trace.end(Ending::Loop);
                         return Outcome::Loop;
                     }

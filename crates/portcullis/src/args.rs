@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 
+use crate::commands::bench::BenchArgs;
+
 /// A stateless packet filter engine in user space that speaks ipchains.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, max_term_width = 100)]
@@ -29,6 +31,7 @@ PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Bench(BenchArgs),
     Replay(Box<ReplayArgs>),
     InstallLinks(InstallLinksArgs),
 }

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     let result = match Invocation::recognize(&arguments) {
         Some(ipchains) => ipchains.run(),
         None => match Cli::parse_from(arguments).command {
+            Command::Bench(args) => commands::bench::run(&args),
             Command::Replay(args) => commands::replay::run(&args),
             Command::InstallLinks(args) => commands::install_links::run(&args),
         },

@@ -12,6 +12,7 @@
 //! [`Resolver`](names::Resolver) that the caller brings. Section numbers
 //! ("§8") are those of the semantics reference in `docs/semantics.md`.
 
+pub mod classbench;
 pub mod ipchains;
 pub mod listing;
 pub mod names;

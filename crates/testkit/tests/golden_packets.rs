@@ -1,4 +1,5 @@
-//! The golden packet corpora through the reference matcher, every line.
+//! The golden packet corpora through the reference matcher and through every
+//! form of the compiled one, every line.
 //!
 //! `PORTCULLIS_GOLDEN_PACKETS` and `PORTCULLIS_GOLDEN_REAL` name other folders
 //! of the same layouts.
@@ -10,7 +11,9 @@ use std::{env, io};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use parking_lot::Mutex;
+use portcullis_classifier::{Classifier, Options, Preference};
 use portcullis_core::reference::Reference;
+use portcullis_core::ruleset::Ruleset;
 use portcullis_testkit::golden::{
     Case, Compared, Difference, RealCorpus, check_packets, check_real, packet_cases, shared_folder,
 };
@@ -37,16 +40,46 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
+/// The forms of the compiled matcher, by name.
+const FORMS: [(&str, Preference); 4] = [
+    ("compiled", Preference::Auto),
+    ("linear", Preference::Linear),
+    ("bit-vector", Preference::BitVector),
+    ("tree", Preference::Tree),
+];
+
+fn compile(ruleset: Arc<Ruleset>, preference: Preference) -> Classifier {
+    let options = Options::from_environment().expect("PORTCULLIS_SIMD names an instruction set");
+    Classifier::compile_with(
+        ruleset,
+        Options {
+            preference,
+            ..options
+        },
+    )
+    .expect("golden rules compile")
+}
+
 fn packet_trials(compared: &Arc<Mutex<Compared>>) -> io::Result<Vec<Trial>> {
     let cases = not_empty(packet_cases()?)?;
-    Ok(cases
-        .into_iter()
-        .map(|case| {
-            trial(format!("packets/{}", case.name), compared, move || {
-                check_packets(&case, Reference::new)
-            })
-        })
-        .collect())
+    let mut trials = Vec::new();
+    for case in cases.into_iter().map(Arc::new) {
+        let name = case.name.clone();
+        for (form, preference) in FORMS {
+            let case = Arc::clone(&case);
+            trials.push(trial(
+                format!("packets/{name} {form}"),
+                compared,
+                move || check_packets(&case, |ruleset| compile(ruleset, preference)),
+            ));
+        }
+        trials.push(trial(
+            format!("packets/{name} reference"),
+            compared,
+            move || check_packets(&case, Reference::new),
+        ));
+    }
+    Ok(trials)
 }
 
 /// The corpus of real rulesets lies beside the project and does not travel
@@ -63,15 +96,23 @@ fn real_trials(compared: &Arc<Mutex<Compared>>) -> io::Result<Vec<Trial>> {
     let corpus = RealCorpus::read(&folder)?;
     let packets = Arc::new(corpus.packets);
     let cases = not_empty(corpus.cases)?;
-    Ok(cases
-        .into_iter()
-        .map(|case| {
-            let packets = Arc::clone(&packets);
-            trial(format!("real/{}", case.name), compared, move || {
-                check_real(&case, &packets, Reference::new)
-            })
-        })
-        .collect())
+    let mut trials = Vec::new();
+    for case in cases.into_iter().map(Arc::new) {
+        let name = case.name.clone();
+        for (form, preference) in FORMS {
+            let (case, packets) = (Arc::clone(&case), Arc::clone(&packets));
+            trials.push(trial(format!("real/{name} {form}"), compared, move || {
+                check_real(&case, &packets, |ruleset| compile(ruleset, preference))
+            }));
+        }
+        let packets = Arc::clone(&packets);
+        trials.push(trial(
+            format!("real/{name} reference"),
+            compared,
+            move || check_real(&case, &packets, Reference::new),
+        ));
+    }
+    Ok(trials)
 }
 
 fn trial(

@@ -23,6 +23,19 @@ pub struct Conditions {
     pub source_ports: Test<PortRange>,
     /// `--dport`, or the ICMP code.
     pub destination_ports: Test<PortRange>,
+    /// Which packets' ports are tested.
+    pub ports_of: PortsOf,
+}
+
+/// Which packets a rule's port conditions look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PortsOf {
+    /// Those of a rule that names a protocol, as ipchains has it (§4.6).
+    #[default]
+    NamedProtocol,
+    /// All, whatever the protocol: filters of other origin say this (those of
+    /// ClassBench do); ipchains text cannot.
+    EveryProtocol,
 }
 
 /// A condition's value and whether `!` inverts it.
@@ -130,6 +143,7 @@ impl Conditions {
         protocol: Test::is(0),
         source_ports: Test::is(PortRange::ALL),
         destination_ports: Test::is(PortRange::ALL),
+        ports_of: PortsOf::NamedProtocol,
     };
 
     /// Whether a packet on an interface meets all conditions.
@@ -186,8 +200,13 @@ impl Conditions {
         }
     }
 
+    /// Whether the port conditions count at all.
+    pub fn looks_at_ports(&self) -> bool {
+        self.protocol.value != 0 || self.ports_of == PortsOf::EveryProtocol
+    }
+
     fn port_holds(&self, ports: &Test<PortRange>, port: u16, key: &PacketKey) -> bool {
-        if self.protocol.value == 0 {
+        if !self.looks_at_ports() {
             return true;
         }
         if key.fragment {
@@ -198,7 +217,7 @@ impl Conditions {
     }
 
     fn tests_port(&self, ports: &Test<PortRange>) -> bool {
-        self.protocol.value != 0 && *ports != Test::is(PortRange::ALL)
+        self.looks_at_ports() && *ports != Test::is(PortRange::ALL)
     }
 }
 
@@ -381,6 +400,24 @@ mod tests {
             ..Conditions::ANY
         };
         assert!(!holds(&conditions, &key()));
+    }
+
+    #[test]
+    fn ports_count_without_protocol_only_on_request() {
+        let mut conditions = Conditions {
+            destination_ports: Test::is(PortRange::single(53)),
+            ..Conditions::ANY
+        };
+        assert!(holds(&conditions, &key()));
+        conditions.ports_of = PortsOf::EveryProtocol;
+        assert!(!holds(&conditions, &key()));
+        let to_53 = PacketKey {
+            destination_port: 53,
+            protocol: 47,
+            ..key()
+        };
+        assert!(holds(&conditions, &to_53));
+        assert!(conditions.tests(Field::DestinationPort));
     }
 
     #[test]

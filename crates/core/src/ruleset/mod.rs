@@ -8,7 +8,7 @@ mod rule;
 
 pub use chain::{BuiltIn, Chain, Policy};
 pub use conditions::{
-    Conditions, Field, InterfacePattern, Inverted, Network, PortRange, Sense, Test,
+    Conditions, Field, InterfacePattern, Inverted, Network, PortRange, PortsOf, Sense, Test,
 };
 pub use counters::{Counter, CounterTable};
 pub use edit::EditError;

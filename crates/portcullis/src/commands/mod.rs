@@ -1,5 +1,6 @@
 //! One file a command.
 
+pub(crate) mod bench;
 pub(crate) mod install_links;
 pub(crate) mod ipchains;
 pub(crate) mod replay;

@@ -1,0 +1,200 @@
+//! Building the rows of a bit vector.
+
+use std::collections::HashMap;
+
+use super::Rows;
+use crate::intervals::Intervals;
+use crate::plain_rule::PlainRule;
+use crate::simd::{Column, Line, Simd};
+
+/// A field's intervals and what belongs to each.
+#[derive(Clone, Debug)]
+pub(super) struct Field {
+    intervals: Intervals,
+    /// For each interval its row.
+    rows: Vec<u32>,
+    /// For each port the same, or empty.
+    direct: Vec<u16>,
+}
+
+/// Collects rows and gives equal ones the same place.
+#[derive(Debug)]
+pub(super) struct RowStore {
+    lines: Vec<Line>,
+    length: usize,
+    places: HashMap<u64, u32>,
+}
+
+impl Field {
+    /// From the range of values each rule accepts, which wraps around where
+    /// its end lies before its start.
+    pub(super) fn new(
+        store: &mut RowStore,
+        rules: &[PlainRule],
+        max: u32,
+        range: impl Fn(&PlainRule) -> (u32, u32),
+    ) -> Self {
+        let mut bits = vec![Line::ZERO; store.length];
+        // Where a rule begins or ceases to accept.
+        let mut turns: Vec<(u32, u32)> = Vec::new();
+        for (bit, rule) in rules.iter().enumerate() {
+            let (first, last) = range(rule);
+            if first == 0 || first > last {
+                flip(&mut bits, bit);
+            }
+            if first != 0 {
+                turns.push((first, bit as u32));
+            }
+            if last < max {
+                turns.push((last + 1, bit as u32));
+            }
+        }
+        turns.sort_unstable();
+        let mut lasts = Vec::new();
+        let mut rows = vec![store.add(&bits)];
+        for turn in turns.chunk_by(|a, b| a.0 == b.0) {
+            for (_, bit) in turn {
+                flip(&mut bits, *bit as usize);
+            }
+            let row = store.add(&bits);
+            if rows.last() != Some(&row) {
+                lasts.push(turn[0].0 - 1);
+                rows.push(row);
+            }
+        }
+        Self {
+            intervals: Intervals::new(&lasts),
+            rows,
+            direct: Vec::new(),
+        }
+    }
+
+    /// What belongs to the interval that `value` lies in.
+    #[inline(always)]
+    pub(super) fn find<S: Simd>(&self, simd: S, value: u32) -> u32 {
+        self.rows[self.intervals.find(simd, value)]
+    }
+
+    /// For the first `count` packets adds what belongs to their values.
+    #[inline(always)]
+    pub(super) fn add_to<S: Simd>(
+        &self,
+        simd: S,
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    ) {
+        if self.direct.len() <= usize::from(u16::MAX) {
+            self.intervals
+                .add_owners(simd, &self.rows, values, sums, count);
+            return;
+        }
+        for (sum, value) in sums.0.iter_mut().zip(values.0).take(count) {
+            *sum += u32::from(self.direct[value as usize]);
+        }
+    }
+
+    /// For a field of ports that is searched in several steps, and of which
+    /// all that belongs to intervals fits in 16 bits: a table of all ports.
+    pub(super) fn make_direct(&mut self) {
+        let fits = self.rows.iter().all(|row| *row <= u32::from(u16::MAX));
+        if self.intervals.is_shallow() || !fits {
+            return;
+        }
+        let ends = self.intervals.lasts().chain([u32::from(u16::MAX)]);
+        for (row, last) in self.rows.iter().zip(ends) {
+            self.direct.resize(last as usize + 1, *row as u16);
+        }
+    }
+
+    /// What belongs to each interval.
+    pub(super) fn rows(&self) -> &[u32] {
+        &self.rows
+    }
+
+    /// Puts something else in the place of each row.
+    pub(super) fn renumber(&mut self, number: impl Fn(u32) -> u32) {
+        for row in &mut self.rows {
+            *row = number(*row);
+        }
+    }
+
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.intervals.memory_bytes()
+            + self.rows.len() * size_of::<u32>()
+            + self.direct.len() * size_of::<u16>()
+    }
+}
+
+impl RowStore {
+    /// For rows of so many bits.
+    pub(super) fn new(bits: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            length: bits.div_ceil(512).max(1),
+            places: HashMap::new(),
+        }
+    }
+
+    /// An empty store for rows of the same length.
+    pub(super) fn fork(&self) -> Self {
+        Self::new(self.length * 512)
+    }
+
+    /// Lines in a row.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The place of a row with these bits.
+    pub(super) fn add(&mut self, row: &[Line]) -> u32 {
+        let place = (self.lines.len() / self.length) as u32;
+        let known = *self.places.entry(hash(row)).or_insert(place);
+        // Rows whose hashes collide are merely stored twice.
+        if known != place && self.lines[known as usize * self.length..][..self.length] == *row {
+            return known;
+        }
+        self.lines.extend_from_slice(row);
+        place
+    }
+
+    /// The place of the row of those rules that satisfy something.
+    pub(super) fn add_rules(
+        &mut self,
+        rules: &[PlainRule],
+        satisfies: impl Fn(&PlainRule) -> bool,
+    ) -> u32 {
+        let mut bits = vec![Line::ZERO; self.length];
+        for (bit, rule) in rules.iter().enumerate() {
+            if satisfies(rule) {
+                flip(&mut bits, bit);
+            }
+        }
+        self.add(&bits)
+    }
+
+    /// Adds the rows of another store; its places rise by the answer.
+    pub(super) fn append(&mut self, other: Self) -> u32 {
+        let place = (self.lines.len() / self.length) as u32;
+        self.lines.extend(other.lines);
+        place
+    }
+
+    pub(super) fn finish(self) -> Rows {
+        Rows {
+            lines: self.lines,
+            length: self.length,
+        }
+    }
+}
+
+fn flip(bits: &mut [Line], bit: usize) {
+    bits[bit / 512].0[bit / 64 % 8] ^= 1 << (bit % 64);
+}
+
+fn hash(row: &[Line]) -> u64 {
+    let words = row.iter().flat_map(|line| line.0);
+    words.fold(0, |hash: u64, word| {
+        (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}

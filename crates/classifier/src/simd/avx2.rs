@@ -1,0 +1,278 @@
+//! The operations for CPUs with AVX2 and BMI2.
+
+use std::arch::x86_64::{
+    __m256i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_loadl_epi64, _mm_movemask_epi8, _mm_prefetch,
+    _mm_set1_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi16,
+    _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_max_epu16, _mm256_max_epu32,
+    _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi16,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_sub_epi16, _mm256_subs_epu16,
+    _mm256_testz_si256, _mm256_xor_si256, _pext_u32, _pext_u64,
+};
+
+use super::{Column, Keys, Line, Owners, Simd, Thresholds, Work, first_line};
+use crate::block::{Block, LANES};
+use crate::plain_rule::Probe;
+
+/// Proof that the CPU has AVX2 and BMI2.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx2(());
+
+impl Avx2 {
+    #[inline]
+    pub(super) fn new() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("lzcnt");
+        has.then_some(Self(()))
+    }
+
+    /// Does the work in code compiled for this instruction set.
+    #[inline]
+    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+        fn compiled<W: Work>(simd: Avx2, work: W) -> W::Output {
+            work.run(simd)
+        }
+        // SAFETY: `self` is the proof of these features.
+        unsafe { compiled(self, work) }
+    }
+}
+
+impl Simd for Avx2 {
+    #[inline(always)]
+    fn below(self, keys: &Keys, value: u32) -> usize {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { below(keys, value) }
+    }
+
+    #[inline(always)]
+    fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32> {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { first_common(rows, from) }
+    }
+
+    #[inline(always)]
+    fn add_owners(
+        self,
+        keys: &Keys,
+        owners: &Owners,
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    ) {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { add_owners(keys, owners, values, sums, count) }
+    }
+
+    #[inline(always)]
+    fn first_common_each<const ROWS: usize>(
+        self,
+        lines: &[Line],
+        length: usize,
+        rows: &[Column; ROWS],
+        count: usize,
+        firsts: &mut Column,
+    ) {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { first_common_each(lines, length, rows, count, firsts) }
+    }
+
+    #[inline(always)]
+    fn matching(self, block: &Block, probe: &Probe) -> u32 {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { matching(block, probe) }
+    }
+
+    #[inline(always)]
+    fn reached(self, thresholds: &Thresholds, ports: u32) -> u32 {
+        // SAFETY: `self` is the proof of AVX2 and BMI2.
+        unsafe { reached(thresholds, ports) }
+    }
+
+    #[inline(always)]
+    fn extract(self, value: u64, mask: u64) -> u64 {
+        // SAFETY: `self` is the proof of BMI2.
+        unsafe { _pext_u64(value, mask) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, item: &T, lines: usize) {
+        prefetch(item, lines);
+    }
+}
+
+/// Fetches cache lines ahead; every x86-64 CPU can.
+#[inline(always)]
+pub(super) fn prefetch<T>(item: &T, lines: usize) {
+    let start: *const i8 = std::ptr::from_ref(item).cast();
+    for line in 0..lines {
+        // SAFETY: prefetching reads nothing, so any address may be given; the
+        // pointer itself is computed by wrapping arithmetic.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line * 64)) };
+    }
+}
+
+/// Loads eight numbers.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn load(numbers: &[u32; LANES]) -> __m256i {
+    // SAFETY: 32 readable bytes; this load has no wish for alignment.
+    unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,popcnt")]
+fn below(keys: &Keys, value: u32) -> usize {
+    let value = _mm256_set1_epi32(value as i32);
+    let mut count = 16;
+    for half in keys.0.as_chunks().0 {
+        let half = load(half);
+        // key >= value where the larger of both is the key.
+        let reached = _mm256_cmpeq_epi32(_mm256_max_epu32(half, value), half);
+        count -= (_mm256_movemask_ps(_mm256_castsi256_ps(reached)) as u32).count_ones();
+    }
+    count as usize
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn add_owners(keys: &Keys, owners: &Owners, values: &Column, sums: &mut Column, count: usize) {
+    let values = values.0.as_chunks::<LANES>().0;
+    let sums = sums.0.as_chunks_mut::<LANES>().0;
+    for (values, sums) in values.iter().zip(sums).take(count.div_ceil(LANES)) {
+        let values = load(values);
+        let mut rank = _mm256_set1_epi32(16);
+        for key in keys.0 {
+            let key = _mm256_set1_epi32(key as i32);
+            let reached = _mm256_cmpeq_epi32(_mm256_max_epu32(key, values), key);
+            // A lane of ones is -1.
+            rank = _mm256_add_epi32(rank, reached);
+        }
+        // SAFETY: both are 32 bytes of plain numbers.
+        let ranks: [u32; LANES] = unsafe { std::mem::transmute(rank) };
+        for (sum, rank) in sums.iter_mut().zip(ranks) {
+            *sum += owners.0[rank as usize % 32];
+        }
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1")]
+fn first_common_each<const ROWS: usize>(
+    lines: &[Line],
+    length: usize,
+    rows: &[Column; ROWS],
+    count: usize,
+    firsts: &mut Column,
+) {
+    for packet in 0..count {
+        let mut row_lines = [&[][..]; ROWS];
+        for (row, column) in row_lines.iter_mut().zip(rows) {
+            *row = &lines[column.0[packet] as usize * length..][..length];
+        }
+        firsts.0[packet] = first_common(row_lines, 0).unwrap_or(u32::MAX);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1")]
+fn first_common<const ROWS: usize>(rows: [&[Line]; ROWS], from: u32) -> Option<u32> {
+    let (start, mut mask) = first_line(from);
+    for line in start..rows[0].len() {
+        for half in 0..2 {
+            let mut common = load_half(&mask, half);
+            for row in rows {
+                common = _mm256_and_si256(common, load_half(&row[line], half));
+            }
+            if _mm256_testz_si256(common, common) == 0 {
+                // SAFETY: both are 32 bytes of plain numbers.
+                let words: [u64; 4] = unsafe { std::mem::transmute(common) };
+                let mut word = 0;
+                while word < 3 && words[word] == 0 {
+                    word += 1;
+                }
+                let base = line * 512 + half * 256 + word * 64;
+                return Some(base as u32 + words[word].trailing_zeros());
+            }
+        }
+        mask = Line([u64::MAX; 8]);
+    }
+    None
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_half(line: &Line, half: usize) -> __m256i {
+    let half: &[u64; 4] = &line.0.as_chunks().0[half];
+    // SAFETY: 32 readable bytes; this load has no wish for alignment.
+    unsafe { _mm256_loadu_si256(half.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn matching(block: &Block, probe: &Probe) -> u32 {
+    let source = differs(probe.source, &block.source_mask, &block.source);
+    let destination = differs(
+        probe.destination,
+        &block.destination_mask,
+        &block.destination,
+    );
+    let outside = outside(block, probe);
+    // SAFETY: eight readable bytes.
+    let protocols = unsafe { _mm_loadl_epi64(block.protocol.as_ptr().cast()) };
+    let same = _mm_cmpeq_epi8(protocols, _mm_set1_epi8(probe.protocol as i8));
+    let protocol = _mm_movemask_epi8(same) as u32 & 0xff;
+    let protocol = (protocol ^ u32::from(block.not_protocol)) | u32::from(block.any_protocol);
+    let fields = if block.not_source | block.not_destination == 0 {
+        zero_lanes(_mm256_or_si256(
+            _mm256_or_si256(source, destination),
+            outside,
+        ))
+    } else {
+        (zero_lanes(source) ^ u32::from(block.not_source))
+            & (zero_lanes(destination) ^ u32::from(block.not_destination))
+            & zero_lanes(outside)
+    };
+    fields & protocol & u32::from(block.kinds[usize::from(probe.kind % 4)])
+}
+
+/// Zero in the lanes where `value & mask == wanted`.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn differs(value: u32, mask: &[u32; LANES], wanted: &[u32; LANES]) -> __m256i {
+    let value = _mm256_set1_epi32(value as i32);
+    _mm256_xor_si256(_mm256_and_si256(value, load(mask)), load(wanted))
+}
+
+/// What the ports' offsets exceed the ranges' widths by: zero inside them.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn outside(block: &Block, probe: &Probe) -> __m256i {
+    let ports = _mm256_set1_epi32(probe.ports as i32);
+    let offset = _mm256_sub_epi16(ports, load(&block.first_ports));
+    _mm256_subs_epu16(offset, load(&block.port_widths))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn zero_lanes(lanes: __m256i) -> u32 {
+    let zero = _mm256_cmpeq_epi32(lanes, _mm256_setzero_si256());
+    _mm256_movemask_ps(_mm256_castsi256_ps(zero)) as u32
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi2")]
+fn reached(thresholds: &Thresholds, ports: u32) -> u32 {
+    let mut reached = 0;
+    for (place, half) in thresholds.0.as_chunks::<16>().0.iter().enumerate() {
+        let port = _mm256_set1_epi16((ports >> (16 * place)) as i16);
+        // SAFETY: 32 readable bytes; this load has no wish for alignment.
+        let half = unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
+        let lanes = _mm256_cmpeq_epi16(_mm256_max_epu16(half, port), port);
+        let bits = _pext_u32(_mm256_movemask_epi8(lanes) as u32, 0x5555_5555);
+        reached |= bits << (16 * place);
+    }
+    reached
+}

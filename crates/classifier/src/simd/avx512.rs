@@ -1,0 +1,293 @@
+//! The operations for CPUs with AVX-512 F, BW, DQ and VL.
+
+use std::arch::x86_64::{
+    __m256i, __m512i, _mm_cmpeq_epi8_mask, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_set1_epi8,
+    _mm256_or_si256, _mm256_set1_epi16, _mm256_testn_epi32_mask, _mm512_add_epi32,
+    _mm512_and_si512, _mm512_castsi256_si512, _mm512_castsi512_si128, _mm512_cmple_epu16_mask,
+    _mm512_cmplt_epu32_mask, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi32,
+    _mm512_mask_mov_epi64, _mm512_maskz_compress_epi64, _mm512_permutex2var_epi32,
+    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_test_epi64_mask,
+    _pext_u64,
+};
+
+use super::avx2::{differs, outside, prefetch};
+use super::{Column, Keys, Line, Owners, Simd, Thresholds, Work, first_line};
+use crate::block::Block;
+use crate::plain_rule::Probe;
+
+/// Proof that the CPU has AVX-512 as far as it is used here, AVX2 and BMI2.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Avx512(());
+
+impl Avx512 {
+    #[inline]
+    pub(super) fn new() -> Option<Self> {
+        let has = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("lzcnt");
+        has.then_some(Self(()))
+    }
+
+    /// Does the work in code compiled for this instruction set.
+    #[inline]
+    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,popcnt,lzcnt")]
+        fn compiled<W: Work>(simd: Avx512, work: W) -> W::Output {
+            work.run(simd)
+        }
+        // SAFETY: `self` is the proof of these features.
+        unsafe { compiled(self, work) }
+    }
+}
+
+impl Simd for Avx512 {
+    #[inline(always)]
+    fn below(self, keys: &Keys, value: u32) -> usize {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { below(keys, value) }
+    }
+
+    #[inline(always)]
+    fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32> {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { first_common(rows, from) }
+    }
+
+    #[inline(always)]
+    fn add_owners(
+        self,
+        keys: &Keys,
+        owners: &Owners,
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    ) {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { add_owners(keys, owners, values, sums, count) }
+    }
+
+    #[inline(always)]
+    fn first_common_each<const ROWS: usize>(
+        self,
+        lines: &[Line],
+        length: usize,
+        rows: &[Column; ROWS],
+        count: usize,
+        firsts: &mut Column,
+    ) {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { first_common_each(lines, length, rows, count, firsts) }
+    }
+
+    #[inline(always)]
+    fn matching(self, block: &Block, probe: &Probe) -> u32 {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { matching(block, probe) }
+    }
+
+    #[inline(always)]
+    fn reached(self, thresholds: &Thresholds, ports: u32) -> u32 {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { reached(thresholds, ports) }
+    }
+
+    #[inline(always)]
+    fn extract(self, value: u64, mask: u64) -> u64 {
+        // SAFETY: `self` is the proof of BMI2.
+        unsafe { _pext_u64(value, mask) }
+    }
+
+    #[inline(always)]
+    fn prefetch<T>(self, item: &T, lines: usize) {
+        prefetch(item, lines);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,popcnt")]
+fn below(keys: &Keys, value: u32) -> usize {
+    // SAFETY: 64 readable bytes; this load has no wish for alignment.
+    let keys = unsafe { _mm512_loadu_si512(keys.0.as_ptr().cast()) };
+    _mm512_cmplt_epu32_mask(keys, _mm512_set1_epi32(value as i32)).count_ones() as usize
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(line: &Line) -> __m512i {
+    // SAFETY: 64 readable bytes; this load has no wish for alignment.
+    unsafe { _mm512_loadu_si512(line.0.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add_owners(keys: &Keys, owners: &Owners, values: &Column, sums: &mut Column, count: usize) {
+    let one = _mm512_set1_epi32(1);
+    let (low, high) = (numbers(&owners.0, 0), numbers(&owners.0, 1));
+    for chunk in 0..count.div_ceil(16) {
+        let values = numbers(&values.0, chunk);
+        let mut rank = _mm512_setzero_si512();
+        for key in keys.0 {
+            let below = _mm512_cmplt_epu32_mask(_mm512_set1_epi32(key as i32), values);
+            rank = _mm512_mask_add_epi32(rank, below, rank, one);
+        }
+        let owners = _mm512_permutex2var_epi32(low, rank, high);
+        let sum = _mm512_add_epi32(numbers(&sums.0, chunk), owners);
+        let sums: &mut [u32; 16] = &mut sums.0.as_chunks_mut().0[chunk];
+        // SAFETY: 64 writable bytes; this store has no wish for alignment.
+        unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), sum) };
+    }
+}
+
+/// Loads sixteen numbers, the first, second ... of a list.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn numbers(list: &[u32], chunk: usize) -> __m512i {
+    let chunk: &[u32; 16] = &list.as_chunks().0[chunk];
+    // SAFETY: 64 readable bytes; this load has no wish for alignment.
+    unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,bmi1")]
+fn first_common_each<const ROWS: usize>(
+    lines: &[Line],
+    length: usize,
+    rows: &[Column; ROWS],
+    count: usize,
+    firsts: &mut Column,
+) {
+    match length {
+        // Short rows without a branch on what is in them.
+        1 => {
+            for packet in 0..count {
+                let mut bits = load(&lines[rows[0].0[packet] as usize]);
+                for row in &rows[1..] {
+                    bits = _mm512_and_si512(bits, load(&lines[row.0[packet] as usize]));
+                }
+                firsts.0[packet] = first_word(bits, 0);
+            }
+        }
+        2 => {
+            let pairs: &[[Line; 2]] = lines.as_chunks().0;
+            for packet in 0..count {
+                let mut low = load(&pairs[rows[0].0[packet] as usize][0]);
+                let mut high = load(&pairs[rows[0].0[packet] as usize][1]);
+                for row in &rows[1..] {
+                    let pair = &pairs[row.0[packet] as usize];
+                    low = _mm512_and_si512(low, load(&pair[0]));
+                    high = _mm512_and_si512(high, load(&pair[1]));
+                }
+                let nothing = u8::from(_mm512_test_epi64_mask(low, low) == 0);
+                let bits = _mm512_mask_mov_epi64(low, nothing.wrapping_neg(), high);
+                firsts.0[packet] = first_word(bits, u32::from(nothing) * 512);
+            }
+        }
+        _ => {
+            for packet in 0..count {
+                let mut row_lines = [&[][..]; ROWS];
+                for (row, column) in row_lines.iter_mut().zip(rows) {
+                    *row = &lines[column.0[packet] as usize * length..][..length];
+                }
+                firsts.0[packet] = first_common(row_lines, 0).unwrap_or(u32::MAX);
+            }
+        }
+    }
+}
+
+/// `base` and the number of the first bit that is set, or the highest number.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,bmi1")]
+fn first_word(bits: __m512i, base: u32) -> u32 {
+    let set = _mm512_test_epi64_mask(bits, bits);
+    let word = _mm512_maskz_compress_epi64(set, bits);
+    let word = _mm_cvtsi128_si64(_mm512_castsi512_si128(word)) as u64;
+    let first = base + set.trailing_zeros() * 64 + word.trailing_zeros();
+    if set == 0 { u32::MAX } else { first }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,bmi1")]
+fn first_common<const ROWS: usize>(rows: [&[Line]; ROWS], from: u32) -> Option<u32> {
+    let mut start = 0;
+    let mut bits = common(&rows, 0);
+    if from != 0 {
+        let (line, mask) = first_line(from);
+        if line >= rows[0].len() {
+            return None;
+        }
+        start = line;
+        bits = _mm512_and_si512(common(&rows, line), load(&mask));
+    }
+    loop {
+        let set = _mm512_test_epi64_mask(bits, bits);
+        if set != 0 {
+            return Some(first_word(bits, start as u32 * 512));
+        }
+        start += 1;
+        if start >= rows[0].len() {
+            return None;
+        }
+        bits = common(&rows, start);
+    }
+}
+
+/// The bits that are set in all rows.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn common<const ROWS: usize>(rows: &[&[Line]; ROWS], line: usize) -> __m512i {
+    let mut common = load(&rows[0][line]);
+    for row in &rows[1..] {
+        common = _mm512_and_si512(common, load(&row[line]));
+    }
+    common
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx2")]
+fn matching(block: &Block, probe: &Probe) -> u32 {
+    let source = differs(probe.source, &block.source_mask, &block.source);
+    let destination = differs(
+        probe.destination,
+        &block.destination_mask,
+        &block.destination,
+    );
+    let outside = outside(block, probe);
+    // SAFETY: eight readable bytes.
+    let protocols = unsafe { _mm_loadl_epi64(block.protocol.as_ptr().cast()) };
+    let same = _mm_cmpeq_epi8_mask(protocols, _mm_set1_epi8(probe.protocol as i8)) as u8;
+    let protocol = (same ^ block.not_protocol) | block.any_protocol;
+    let fields = if block.not_source | block.not_destination == 0 {
+        zero_lanes(_mm256_or_si256(
+            _mm256_or_si256(source, destination),
+            outside,
+        ))
+    } else {
+        (zero_lanes(source) ^ block.not_source)
+            & (zero_lanes(destination) ^ block.not_destination)
+            & zero_lanes(outside)
+    };
+    u32::from(fields & protocol & block.kinds[usize::from(probe.kind % 4)])
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn zero_lanes(lanes: __m256i) -> u8 {
+    _mm256_testn_epi32_mask(lanes, lanes)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq")]
+fn reached(thresholds: &Thresholds, ports: u32) -> u32 {
+    let low = _mm256_set1_epi16(ports as i16);
+    let high = _mm256_set1_epi16((ports >> 16) as i16);
+    let ports = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high);
+    // SAFETY: 64 readable bytes; this load has no wish for alignment.
+    let thresholds = unsafe { _mm512_loadu_si512(thresholds.0.as_ptr().cast()) };
+    _mm512_cmple_epu16_mask(thresholds, ports)
+}

@@ -1,0 +1,202 @@
+//! The few operations that instruction sets differ in.
+//!
+//! Everything else is written once, generic over [`Simd`], and compiled for
+//! each set by [`InstructionSet::run`]. A value of a type that implements
+//! [`Simd`] is the proof that the CPU has what it needs: it is only made after
+//! asking the CPU. The benchmark that justifies this module is
+//! `benches/benches/classify.rs`.
+
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use portcullis_core::batch::BATCH;
+
+use crate::block::Block;
+use crate::plain_rule::Probe;
+
+/// 512 bits of a bit vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(64))]
+pub(crate) struct Line(pub(crate) [u64; 8]);
+
+/// Sixteen numbers to search among.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Keys(pub(crate) [u32; 16]);
+
+/// What belongs to each of up to 17 intervals.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Owners(pub(crate) [u32; 32]);
+
+/// One number for each packet of a batch.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Column(pub(crate) [u32; BATCH]);
+
+/// Sixteen thresholds for the source port, then sixteen for the destination
+/// port.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Thresholds(pub(crate) [u16; 32]);
+
+impl Line {
+    pub(crate) const ZERO: Self = Self([0; 8]);
+}
+
+impl Column {
+    pub(crate) const ZERO: Self = Self([0; BATCH]);
+}
+
+/// What an instruction set does for the matcher.
+pub(crate) trait Simd: Copy {
+    /// How many of the keys are below `value`.
+    fn below(self, keys: &Keys, value: u32) -> usize;
+
+    /// The first bit from bit `from` on that is set in all rows, which are of
+    /// one length.
+    fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32>;
+
+    /// For the first `count` packets adds to `sums` what belongs to the
+    /// interval of their value; sums of further packets may change too.
+    fn add_owners(
+        self,
+        keys: &Keys,
+        owners: &Owners,
+        values: &Column,
+        sums: &mut Column,
+        count: usize,
+    );
+
+    /// For the first `count` packets the first bit that is set in all their
+    /// rows, which are named by their numbers; `u32::MAX` if there is none.
+    fn first_common_each<const ROWS: usize>(
+        self,
+        lines: &[Line],
+        length: usize,
+        rows: &[Column; ROWS],
+        count: usize,
+        firsts: &mut Column,
+    );
+
+    /// The lanes of a block that match, interfaces aside.
+    fn matching(self, block: &Block, probe: &Probe) -> u32;
+
+    /// A bit for each threshold that its port reaches.
+    fn reached(self, thresholds: &Thresholds, ports: u32) -> u32;
+
+    /// The bits of `value` that are set in `mask`, moved together.
+    fn extract(self, value: u64, mask: u64) -> u64;
+
+    /// Starts to fetch the cache line that `item` begins in and the `lines`
+    /// after it.
+    fn prefetch<T>(self, item: &T, lines: usize);
+}
+
+/// Something to be compiled for each instruction set.
+pub(crate) trait Work {
+    type Output;
+
+    /// Must be `#[inline(always)]`, or the compiler uses no more than the
+    /// least instruction set.
+    fn run<S: Simd>(self, simd: S) -> Self::Output;
+}
+
+/// The instruction sets that the matcher is compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InstructionSet {
+    /// What every CPU can do.
+    Portable,
+    /// AVX2 and BMI2.
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL besides.
+    Avx512,
+}
+
+impl InstructionSet {
+    /// From the least to the fastest.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// The word for `PORTCULLIS_SIMD` and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// The set of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|set| set.as_str() == name)
+    }
+
+    /// Whether this CPU has it.
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::Avx2::new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::Avx512::new().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => false,
+        }
+    }
+
+    /// The fastest that this CPU has.
+    pub fn best() -> Self {
+        let sets = Self::ALL.into_iter().rev();
+        sets.into_iter()
+            .find(|set| set.is_available())
+            .unwrap_or(Self::Portable)
+    }
+
+    /// Does the work with this set, or with the portable one where the CPU
+    /// lacks it.
+    #[inline]
+    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                if let Some(avx512) = avx512::Avx512::new() {
+                    return avx512.run(work);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                if let Some(avx2) = avx2::Avx2::new() {
+                    return avx2.run(work);
+                }
+            }
+            _ => {}
+        }
+        work.run(portable::Portable)
+    }
+}
+
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The start of a search: a line with the bits before `from` cleared, and the
+/// number of that line.
+#[inline(always)]
+fn first_line(from: u32) -> (usize, Line) {
+    let (number, bit) = (from as usize / 512, from as usize % 512);
+    let mut mask = Line([u64::MAX; 8]);
+    mask.0[..bit / 64].fill(0);
+    mask.0[bit / 64] <<= bit % 64;
+    (number, mask)
+}

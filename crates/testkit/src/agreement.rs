@@ -1,0 +1,54 @@
+//! Whether two matchers say the same about the same packets.
+
+use std::fmt;
+
+use portcullis_core::matcher::{Matcher, Trace};
+use portcullis_core::packet::PacketKey;
+use portcullis_core::ruleset::Verdict;
+use portcullis_core::traversal::Step;
+
+/// Where two matchers part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disagreement {
+    /// The chain and interface.
+    pub step: Step,
+    /// The packet.
+    pub key: PacketKey,
+    /// What was expected.
+    pub expected: (Verdict, Trace),
+    /// What was said.
+    pub found: (Verdict, Trace),
+}
+
+impl fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Step { chain, interface } = &self.step;
+        let (key, expected, found) = (&self.key, &self.expected, &self.found);
+        writeln!(f, "{chain} {interface} {key:?}")?;
+        writeln!(f, "expected {expected:?}")?;
+        write!(f, "found    {found:?}")
+    }
+}
+
+/// Compares verdict and trace of every key. Returns how many were compared.
+pub fn compare(
+    expected: &impl Matcher,
+    found: &impl Matcher,
+    step: &Step,
+    keys: &[PacketKey],
+) -> Result<usize, Box<Disagreement>> {
+    let (mut expected_trace, mut found_trace) = (Trace::new(), Trace::new());
+    for key in keys {
+        let expected_verdict = expected.decide(step, key, &mut expected_trace);
+        let found_verdict = found.decide(step, key, &mut found_trace);
+        if (expected_verdict, &expected_trace) != (found_verdict, &found_trace) {
+            return Err(Box::new(Disagreement {
+                step: *step,
+                key: *key,
+                expected: (expected_verdict, expected_trace),
+                found: (found_verdict, found_trace),
+            }));
+        }
+    }
+    Ok(keys.len())
+}
