@@ -96,6 +96,10 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     pub(crate) ignore_checksums: bool,
 
+    /// What decides: the compiled classifier, or the reference that it is held to.
+    #[arg(long, value_name = "NAME", default_value = "classifier")]
+    pub(crate) matcher: MatcherKind,
+
     /// Threads to judge with; without it, one for each core. The output is the same.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) threads: Option<NonZero<usize>>,
@@ -143,6 +147,14 @@ pub(crate) struct ReplayArgs {
     /// Print no summary, no progress and no remarks: packet-log lines and errors only.
     #[arg(short, long, help_heading = "Output")]
     pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MatcherKind {
+    /// Compiled: fast.
+    Classifier,
+    /// The kernel's walk, written to be read: slow.
+    Reference,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -10,7 +10,9 @@ use std::thread;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
+use portcullis_classifier::Classifier;
 use portcullis_core::judge::{Decided, Ruling};
+use portcullis_core::matcher::Matcher;
 use portcullis_core::message::Message;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::{Ruleset, Verdict};
@@ -21,7 +23,7 @@ use portcullis_runtime::replay::{
 };
 use portcullis_syntax::steps;
 
-use crate::args::{LogPrefix, ReplayArgs};
+use crate::args::{LogPrefix, MatcherKind, ReplayArgs};
 use crate::report::log_lines::{Formatter, Prefix, Shape};
 use crate::report::progress::ProgressBar;
 use crate::report::replay::ReplayReport;
@@ -72,7 +74,8 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
     Ok(report.status())
 }
 
-type ReplayWorker = Worker<Arc<Reference>, Sink>;
+type SharedMatcher = Arc<dyn Matcher + Send + Sync>;
+type ReplayWorker = Worker<SharedMatcher, Sink>;
 
 /// One worker a thread, all with the same rules.
 fn workers(args: &ReplayArgs, ruleset: &Arc<Ruleset>) -> anyhow::Result<Vec<ReplayWorker>> {
@@ -82,7 +85,7 @@ fn workers(args: &ReplayArgs, ruleset: &Arc<Ruleset>) -> anyhow::Result<Vec<Repl
     } else {
         Checksums::Verify
     };
-    let matcher = Arc::new(Reference::new(Arc::clone(ruleset)));
+    let matcher = matcher(args.matcher, ruleset)?;
     let prefix = prefix(args)?;
     let shape = log_shape(args);
     let threads = args
@@ -106,8 +109,16 @@ fn workers(args: &ReplayArgs, ruleset: &Arc<Ruleset>) -> anyhow::Result<Vec<Repl
     Ok((0..threads).map(worker).collect())
 }
 
+fn matcher(kind: MatcherKind, ruleset: &Arc<Ruleset>) -> anyhow::Result<SharedMatcher> {
+    let ruleset = Arc::clone(ruleset);
+    Ok(match kind {
+        MatcherKind::Classifier => Arc::new(Classifier::compile(ruleset)?),
+        MatcherKind::Reference => Arc::new(Reference::new(ruleset)),
+    })
+}
+
 /// The first worker's replay with everything that the others counted.
-fn sum(workers: Vec<ReplayWorker>) -> Option<Replay<Arc<Reference>>> {
+fn sum(workers: Vec<ReplayWorker>) -> Option<Replay<SharedMatcher>> {
     let mut replays = workers.into_iter().map(|worker| worker.replay);
     let mut first = replays.next()?;
     for other in replays {
