@@ -36,13 +36,13 @@ fn compile(ruleset: &Arc<Ruleset>, set: InstructionSet, preference: Preference) 
         instruction_set: set,
         preference,
     };
-    Classifier::compile_with(Arc::clone(ruleset), options).unwrap()
+    Classifier::compile_with(Arc::clone(ruleset), options).expect("generated rules compile")
 }
 
 fn step(chain: BuiltIn, interface: &str) -> Step {
     Step {
         chain,
-        interface: InterfaceName::new(interface).unwrap(),
+        interface: InterfaceName::new(interface).unwrap_or(InterfaceName::EMPTY),
     }
 }
 
@@ -216,7 +216,9 @@ impl Matcher for Wrong {
             Mistake::Fragments => key.fragment = false,
             Mistake::PortBorder if key.destination_port == 1023 => key.destination_port = 1022,
             Mistake::Syn => key.syn = false,
-            Mistake::Interface => step.interface = InterfaceName::new("eth0").unwrap(),
+            Mistake::Interface => {
+                step.interface = InterfaceName::new("eth0").unwrap_or(InterfaceName::EMPTY);
+            }
             _ => {}
         }
         let verdict = self.0.decide(&step, &key, trace);
