@@ -210,8 +210,8 @@ impl Classifier {
                         chain: chain as u32,
                         rule: next,
                     };
-                    if trace.call(from, callee as usize).is_err() {
-                        trace.end(Ending::Loop);
+                    if let Err(ending) = trace.call(from, callee as usize) {
+                        trace.end(ending);
                         return Verdict::Deny;
                     }
                     (chain, next) = (callee as usize, 0);

@@ -39,6 +39,8 @@ pub enum Decided {
     ByPolicy,
     /// The loop that this rule closed.
     ByLoop(Place),
+    /// The length of the walk, at this rule.
+    ByLength(Place),
     /// A pre-check; no rule saw the packet (§3).
     ByCheck(Suspect),
 }
@@ -269,6 +271,7 @@ pub fn apply(
     }
     let decided = match (ending, matched.last()) {
         (Ending::Rule, Some(place)) => Decided::ByRule(*place),
+        (Ending::TooLong, Some(place)) => Decided::ByLength(*place),
         (Ending::Loop, Some(place)) => {
             effects.message(&Message::Loop { ruleset, matched });
             Decided::ByLoop(*place)

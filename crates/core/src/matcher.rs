@@ -94,11 +94,15 @@ pub enum Ending {
     /// The last rule that matched jumps to a chain that is being walked
     /// already; the packet is denied.
     Loop,
+    /// The walk matched [`MOST_MATCHED`] rules and jumped on; the packet is
+    /// denied.
+    TooLong,
 }
 
-/// A walk came back to a chain that it is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looped;
+/// Rules that one walk may match before a jump. Forty chains that each jump
+/// twice to the next make a walk of 2⁴⁰ rules, on which the kernel would have
+/// hung.
+pub const MOST_MATCHED: usize = 1 << 18;
 
 impl Trace {
     /// An empty trace, to be filled again and again.
@@ -136,13 +140,17 @@ impl Trace {
     }
 
     /// For matchers: notes that the walk leaves chain `from.chain` for
-    /// `callee` and is to go on at `from.rule` afterwards. `Err` if the callee
-    /// is being walked already.
-    pub fn call(&mut self, from: Place, callee: usize) -> Result<(), Looped> {
+    /// `callee` and is to go on at `from.rule` afterwards. `Err` with the
+    /// walk's end if the callee is being walked already, or the walk is too
+    /// long.
+    pub fn call(&mut self, from: Place, callee: usize) -> Result<(), Ending> {
         self.callers.push(from);
         let walked = |caller: &Place| caller.chain as usize == callee;
         if self.callers.iter().any(walked) {
-            return Err(Looped);
+            return Err(Ending::Loop);
+        }
+        if self.matched.len() >= MOST_MATCHED {
+            return Err(Ending::TooLong);
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub struct Reference {
 pub enum Outcome {
     /// A rule or a policy decided.
     Verdict(Verdict),
-    /// The walk came back to a chain that it was in.
+    /// The walk came back to a chain that it was in, or was too long.
     Loop,
     /// A user chain ran out with no caller to return to.
     PassedThrough,
@@ -124,8 +124,8 @@ impl Reference {
                         chain: chain as u32,
                         rule: next as u32,
                     };
-                    if trace.call(from, callee).is_err() {
-                        trace.end(Ending::Loop);
+                    if let Err(ending) = trace.call(from, callee) {
+                        trace.end(ending);
                         return Outcome::Loop;
                     }
                     (chain, next) = (callee, 0);

@@ -221,6 +221,25 @@ fn a_cut_packet_is_judged_if_its_missing_bytes_do_not_matter() {
 }
 
 #[test]
+fn a_walk_without_end_is_cut_and_accounted_for() {
+    // Each chain jumps twice to the next: 2²⁴ rules match.
+    let mut rules = String::from("ipchains -N c0\nipchains -A input -j c0\n");
+    for chain in 0..24 {
+        let next = chain + 1;
+        rules += &format!("ipchains -N c{next}\n");
+        rules += &format!("ipchains -A c{chain} -j c{next}\n").repeat(2);
+    }
+    let packet = packet([1, 1, 1, 1], [10, 0, 0, 1], 64);
+    let mut replay = replay(&rules, local("10.0.0.1"));
+    let (link, length) = (LinkType::RAW, packet.len());
+    judge(&mut replay, link, &packet, length, &mut Rulings::default());
+    assert_eq!(
+        replay.tally().not_judged().next(),
+        Some((NotJudged::TooLong, 1))
+    );
+}
+
+#[test]
 fn the_padding_of_the_link_does_not_count() {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0];
     frame.extend(packet([1, 1, 1, 1], [10, 0, 0, 1], 64));

@@ -165,7 +165,8 @@ impl<M: Matcher> Replay<M> {
         for (key, sum) in sums.iter().enumerate().take(pending.keys.len()) {
             let (matched, ending) = (batch.matched(key), batch.ending(key));
             let effects = |place: &Place| has_effects[self.counters.index(*place)];
-            if sink.wants_rulings() || ending == Ending::Loop || matched.iter().any(effects) {
+            let cut = matches!(ending, Ending::Loop | Ending::TooLong);
+            if sink.wants_rulings() || cut || matched.iter().any(effects) {
                 loud |= 1 << key;
                 continue;
             }
@@ -200,8 +201,9 @@ impl<M: Matcher> Replay<M> {
                 let ruleset = matcher.ruleset();
                 let ruling = apply(ruleset, &step, &ipv4, key, answer, state, &mut effects);
                 effects.ruling(&step, &ruling);
-                // Whoever waited was no suspect fragment.
-                let _ = effects.finish(Some(End::Ruled(ruling)));
+                if let Err(why) = effects.finish(Some(End::Ruled(ruling))) {
+                    self.tally.leave(why);
+                }
             }
         }
         pending.clear();

@@ -257,8 +257,10 @@ impl<'a, S: ReplaySink> RecordEffects<'a, S> {
             if self.sink.wants_rulings() && !expired {
                 self.sink.judged(self.record, &step, &ruling);
             }
-            if let Decided::ByCheck(kind) = ruling.decided {
-                return Err(NotJudged::Fragment(kind));
+            match ruling.decided {
+                Decided::ByCheck(kind) => return Err(NotJudged::Fragment(kind)),
+                Decided::ByLength(_) => return Err(NotJudged::TooLong),
+                _ => {}
             }
         }
         self.tally.judged(1);

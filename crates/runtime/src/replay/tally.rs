@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use portcullis_core::matcher::MOST_MATCHED;
 use portcullis_core::packet::{Damage, Suspect, Unusable};
 use portcullis_core::ruleset::{BuiltIn, Counter, Verdict};
 
@@ -37,6 +38,8 @@ pub enum NotJudged {
     CutShort,
     /// Frames of this link type are not understood.
     LinkType(LinkType),
+    /// Its walk through the chains was too long to be finished.
+    TooLong,
     /// The file of steps does not name it.
     NotInSteps,
 }
@@ -148,6 +151,7 @@ impl std::fmt::Display for NotJudged {
             Self::Damaged(damage) => write!(f, "damaged: {damage}"),
             Self::CutShort => f.write_str("cut short by the capture"),
             Self::LinkType(link) => write!(f, "link type not supported: {link}"),
+            Self::TooLong => write!(f, "too long a walk: over {MOST_MATCHED} rules matched"),
             Self::NotInSteps => f.write_str("not named in the file of steps"),
         }
     }

@@ -226,11 +226,12 @@ fn comment(ruleset: &Ruleset, step: &Step, ruling: &Ruling) -> String {
     let Step { chain, .. } = step;
     let verdict = ruling.verdict;
     match ruling.decided {
-        Decided::ByRule(place) | Decided::ByLoop(place) => {
+        Decided::ByRule(place) | Decided::ByLoop(place) | Decided::ByLength(place) => {
             let holder = ruleset.chains()[place.chain as usize].name();
             let number = place.rule + 1;
             let way = match ruling.decided {
                 Decided::ByLoop(_) => " (loop)",
+                Decided::ByLength(_) => " (too long)",
                 _ if holder.as_str() != chain.as_str() => " (user chain)",
                 _ => "",
             };
