@@ -69,6 +69,7 @@ impl LocalAddresses {
 
     /// The route of a packet. Broadcast and multicast from elsewhere is for
     /// this machine and is not forwarded.
+    #[inline]
     pub fn route(&self, source: u32, destination: u32) -> Route {
         let from_here = self.contains(source);
         let to_here = self.contains(destination);

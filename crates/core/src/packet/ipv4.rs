@@ -11,6 +11,9 @@ const MIN_HEADER: usize = 20;
 /// is never looked at, or end before it (a capture's snap length).
 #[derive(Clone, Copy, Debug)]
 pub struct Ipv4Packet<'a> {
+    /// The part of the header that every packet has, apart so that reading a
+    /// field needs no check of its length.
+    fixed: &'a [u8; MIN_HEADER],
     header: &'a [u8],
     payload: &'a [u8],
 }
@@ -69,34 +72,43 @@ impl<'a> Ipv4Packet<'a> {
     ///
     /// `wire_length` is the packet's length in bytes on the wire, which is
     /// more than `bytes.len()` where the capture was cut.
+    #[inline]
     pub fn received(bytes: &'a [u8], wire_length: usize) -> Result<Self, Unusable> {
-        let packet = Self::split(bytes, wire_length)?;
-        if header_checksum(packet.header) != 0 {
-            return Err(Unusable::Damaged(Damage::Checksum));
-        }
-        packet.check_total_length(wire_length.max(bytes.len()))
-    }
-
-    /// The same without looking at the checksum, for captures made before a
-    /// network card filled it in.
-    pub fn received_unverified(bytes: &'a [u8], wire_length: usize) -> Result<Self, Unusable> {
-        Self::split(bytes, wire_length)?.check_total_length(wire_length.max(bytes.len()))
-    }
-
-    fn check_total_length(self, available: usize) -> Result<Self, Unusable> {
-        let total = usize::from(self.total_length());
-        if total > available || total < self.header.len() {
-            return Err(Unusable::Damaged(Damage::TotalLength));
-        }
-        Ok(self)
+        let packet = Self::sent(bytes, wire_length)?;
+        packet.check_checksum()?;
+        packet.check_total_length(wire_length)?;
+        Ok(packet)
     }
 
     /// Reads a packet that this machine sends or forwards: checksum and total
     /// length are taken as they are.
+    #[inline]
     pub fn sent(bytes: &'a [u8], wire_length: usize) -> Result<Self, Unusable> {
         Self::split(bytes, wire_length)
     }
 
+    /// Whether the header checksum is right, as a receiver demands.
+    #[inline]
+    pub fn check_checksum(&self) -> Result<(), Unusable> {
+        if header_checksum(self.header) == 0 {
+            Ok(())
+        } else {
+            Err(Unusable::Damaged(Damage::Checksum))
+        }
+    }
+
+    /// Whether the total length fits the packet, as a receiver demands.
+    #[inline]
+    pub fn check_total_length(&self, wire_length: usize) -> Result<(), Unusable> {
+        let available = wire_length.max(self.header.len() + self.payload.len());
+        let total = usize::from(self.total_length());
+        if total > available || total < self.header.len() {
+            return Err(Unusable::Damaged(Damage::TotalLength));
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn split(bytes: &'a [u8], wire_length: usize) -> Result<Self, Unusable> {
         let too_short = |needed: usize| {
             if wire_length >= needed {
@@ -105,39 +117,47 @@ impl<'a> Ipv4Packet<'a> {
                 Unusable::Damaged(Damage::Runt)
             }
         };
-        if bytes.len() < MIN_HEADER {
+        let Some(fixed) = bytes.first_chunk::<MIN_HEADER>() else {
             return Err(too_short(MIN_HEADER));
-        }
-        if bytes[0] >> 4 != 4 {
+        };
+        if fixed[0] >> 4 != 4 {
             return Err(Unusable::Damaged(Damage::Version));
         }
-        let header_length = usize::from(bytes[0] & 0x0f) * 4;
+        let header_length = usize::from(fixed[0] & 0x0f) * 4;
         if header_length < MIN_HEADER {
             return Err(Unusable::Damaged(Damage::HeaderLength));
         }
         let (header, payload) = bytes
             .split_at_checked(header_length)
             .ok_or_else(|| too_short(header_length))?;
-        Ok(Self { header, payload })
+        Ok(Self {
+            fixed,
+            header,
+            payload,
+        })
     }
 
     /// The header, options included.
+    #[inline]
     pub fn header(&self) -> &'a [u8] {
         self.header
     }
 
     /// What was captured after the header, link padding included.
+    #[inline]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
 
     /// Type of service, the whole byte.
+    #[inline]
     pub fn tos(&self) -> u8 {
-        self.header[1]
+        self.fixed[1]
     }
 
     /// Length of header and payload in bytes, as the header states it. All
     /// counters and log lines use it, whatever was captured.
+    #[inline]
     pub fn total_length(&self) -> u16 {
         self.u16_at(2)
     }
@@ -148,28 +168,32 @@ impl<'a> Ipv4Packet<'a> {
     }
 
     /// The flags (top three bits) and the fragment offset in units of 8 bytes.
+    #[inline]
     pub fn fragment_field(&self) -> u16 {
         self.u16_at(6)
     }
 
     /// The fragment offset in units of 8 bytes.
+    #[inline]
     pub fn fragment_offset(&self) -> u16 {
         self.fragment_field() & 0x1fff
     }
 
     /// Whether more fragments follow.
+    #[inline]
     pub fn more_fragments(&self) -> bool {
         self.fragment_field() & 0x2000 != 0
     }
 
     /// Time to live.
     pub fn ttl(&self) -> u8 {
-        self.header[8]
+        self.fixed[8]
     }
 
     /// Protocol number.
+    #[inline]
     pub fn protocol(&self) -> u8 {
-        self.header[9]
+        self.fixed[9]
     }
 
     /// Header checksum as it stands in the packet.
@@ -178,11 +202,13 @@ impl<'a> Ipv4Packet<'a> {
     }
 
     /// Source address, first octet in the highest byte.
+    #[inline]
     pub fn source(&self) -> u32 {
         self.u32_at(12)
     }
 
     /// Destination address, first octet in the highest byte.
+    #[inline]
     pub fn destination(&self) -> u32 {
         self.u32_at(16)
     }
@@ -196,17 +222,15 @@ impl<'a> Ipv4Packet<'a> {
         options
     }
 
+    #[inline(always)]
     fn u16_at(&self, at: usize) -> u16 {
-        u16::from_be_bytes([self.header[at], self.header[at + 1]])
+        u16::from_be_bytes([self.fixed[at], self.fixed[at + 1]])
     }
 
+    #[inline(always)]
     fn u32_at(&self, at: usize) -> u32 {
-        u32::from_be_bytes([
-            self.header[at],
-            self.header[at + 1],
-            self.header[at + 2],
-            self.header[at + 3],
-        ])
+        let field = |ahead: usize| self.fixed[at + ahead];
+        u32::from_be_bytes([field(0), field(1), field(2), field(3)])
     }
 }
 
@@ -242,15 +266,17 @@ impl IpOptions {
 
 /// The Internet checksum over a header (RFC 1071); 0 if a header that carries
 /// its checksum is intact.
+#[inline]
 pub fn header_checksum(header: &[u8]) -> u16 {
-    let mut sum: u32 = 0;
-    let mut words = header.chunks_exact(2);
+    // Ones' complement sums of 32-bit words fold to those of 16-bit words.
+    let mut sum: u64 = 0;
+    let mut words = header.chunks_exact(4);
     for word in &mut words {
-        sum += u32::from(u16::from_be_bytes([word[0], word[1]]));
+        sum += u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]));
     }
-    if let [last] = words.remainder() {
-        sum += u32::from(*last) << 8;
-    }
+    let mut last = [0; 4];
+    last[..words.remainder().len()].copy_from_slice(words.remainder());
+    sum += u64::from(u32::from_be_bytes(last));
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -68,6 +68,7 @@ impl Ipv4Packet<'_> {
     /// The key of this packet, or the pre-check that drops it (§3).
     ///
     /// Fields named by [`missing`](Self::missing) read as zero.
+    #[inline]
     pub fn key(&self) -> Result<PacketKey, Suspect> {
         let protocol = self.protocol();
         let offset = self.fragment_offset();
@@ -94,6 +95,7 @@ impl Ipv4Packet<'_> {
     }
 
     /// What the capture lacks of the fields that [`key`](Self::key) reads.
+    #[inline]
     pub fn missing(&self) -> Missing {
         let captured = self.payload().len();
         let (ports, flags) = match self.protocol() {
@@ -112,6 +114,7 @@ impl Ipv4Packet<'_> {
     }
 
     /// Whether the stated length has no room for the fields the kernel reads.
+    #[inline]
     fn is_short(&self) -> bool {
         let needed = match self.protocol() {
             protocol::TCP => 16,
@@ -121,21 +124,27 @@ impl Ipv4Packet<'_> {
         usize::from(self.total_length()) < self.header().len() + needed
     }
 
+    #[inline]
     fn read_ports(&self, key: &mut PacketKey) {
-        let byte = |at: usize| self.payload().get(at).copied().unwrap_or(0);
+        let payload = self.payload();
+        let start = payload.first_chunk::<4>().copied().unwrap_or_else(|| {
+            let mut start = [0; 4];
+            start[..payload.len()].copy_from_slice(payload);
+            start
+        });
         match key.protocol {
             protocol::TCP | protocol::UDP => {
-                key.source_port = u16::from_be_bytes([byte(0), byte(1)]);
-                key.destination_port = u16::from_be_bytes([byte(2), byte(3)]);
+                key.source_port = u16::from_be_bytes([start[0], start[1]]);
+                key.destination_port = u16::from_be_bytes([start[2], start[3]]);
             }
             protocol::ICMP => {
-                key.source_port = u16::from(byte(0));
-                key.destination_port = u16::from(byte(1));
+                key.source_port = u16::from(start[0]);
+                key.destination_port = u16::from(start[1]);
             }
             _ => {}
         }
-        key.syn = key.protocol == protocol::TCP
-            && byte(TCP_FLAGS) & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN;
+        let flags = payload.get(TCP_FLAGS).copied().unwrap_or(0);
+        key.syn = key.protocol == protocol::TCP && flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN;
     }
 }
 

@@ -72,6 +72,7 @@ impl InterfaceNames {
     }
 
     /// The name in a chain, and whether it was made up.
+    #[inline]
     pub(super) fn name(
         &mut self,
         chain: BuiltIn,
@@ -85,18 +86,25 @@ impl InterfaceNames {
             let (name, _) = InterfaceName::for_device("lo");
             return (*self.loopback.get_or_insert(name), false);
         }
-        if self.found.len() <= interface.index {
-            self.found.resize(interface.index + 1, None);
-        }
-        let found = match self.found[interface.index] {
-            Some(found) => found,
-            None => self.find(interface),
+        let found = match self.found.get(interface.index) {
+            Some(Some(found)) => *found,
+            _ => self.find(interface),
         };
-        self.found[interface.index] = Some(found);
         (found.name, found.assumed)
     }
 
+    /// Finds the name of an interface that is met for the first time.
+    #[cold]
     fn find(&mut self, interface: &CaptureInterface) -> Found {
+        if self.found.len() <= interface.index {
+            self.found.resize(interface.index + 1, None);
+        }
+        let found = self.name_of(interface);
+        self.found[interface.index] = Some(found);
+        found
+    }
+
+    fn name_of(&mut self, interface: &CaptureInterface) -> Found {
         let given = interface.name.as_deref().filter(|name| !name.is_empty());
         let Some(given) = given else {
             let (name, _) = InterfaceName::for_device(&make_up(interface));

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use portcullis_core::judge::{Decided, Effects, End, Judge, Ruling};
 use portcullis_core::matcher::{Matcher, Place};
 use portcullis_core::message::{Message, NetlinkCopy};
-use portcullis_core::packet::{Damage, Ipv4Packet, Missing, Unusable};
+use portcullis_core::packet::{Ipv4Packet, Missing};
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::{BuiltIn, Counter, CounterTable, Ruleset};
 use portcullis_core::traversal::Step;
@@ -132,6 +132,7 @@ impl<M: Matcher> Replay<M> {
     }
 
     /// Finds a record's packet, and its steps.
+    #[inline]
     fn read<'a>(&mut self, number: u64, record: &Record<'a>) -> Result<Ipv4Packet<'a>, NotJudged> {
         let link = record.interface.link_type;
         let network = network_layer(link, record.data);
@@ -144,16 +145,20 @@ impl<M: Matcher> Replay<M> {
         let link_header = record.data.len() - bytes.len();
         let wire_length = (record.original_length as usize).saturating_sub(link_header);
         let wire_length = wire_length.max(bytes.len());
+        let packet = Ipv4Packet::sent(bytes, wire_length);
         self.steps.clear();
         let placement = &mut self.placement;
-        let guessed = placement.place(number, record, &network, &mut self.steps);
+        let guessed = placement.place(number, record, &network, &packet, &mut self.steps);
         let Some(first) = self.steps.first() else {
             return Err(NotJudged::NotInSteps);
         };
-        let packet = match first.chain {
-            BuiltIn::Input => received(bytes, wire_length, self.checksums)?,
-            BuiltIn::Forward | BuiltIn::Output => Ipv4Packet::sent(bytes, wire_length)?,
-        };
+        let packet = packet?;
+        if first.chain == BuiltIn::Input {
+            if self.checksums == Checksums::Verify {
+                packet.check_checksum()?;
+            }
+            packet.check_total_length(wire_length)?;
+        }
         if packet.missing() != Missing::Nothing && self.lacks(&packet) {
             return Err(NotJudged::CutShort);
         }
@@ -205,20 +210,6 @@ impl Effects for StepsMet {
 
     fn ruling(&mut self, step: &Step, _ruling: &Ruling) {
         self.0.push(*step);
-    }
-}
-
-/// Reads a packet as received. Without checksums, the other checks remain.
-fn received(
-    bytes: &[u8],
-    wire_length: usize,
-    checksums: Checksums,
-) -> Result<Ipv4Packet<'_>, Unusable> {
-    match Ipv4Packet::received(bytes, wire_length) {
-        Err(Unusable::Damaged(Damage::Checksum)) if checksums == Checksums::Ignore => {
-            Ipv4Packet::received_unverified(bytes, wire_length)
-        }
-        result => result,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use portcullis_core::packet::Ipv4Packet;
+use portcullis_core::packet::{Ipv4Packet, Unusable};
 use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::{LocalAddresses, Route, Step};
 
@@ -77,13 +77,14 @@ impl Placement {
         number: u64,
         record: &Record<'_>,
         network: &Network<'_>,
+        packet: &Result<Ipv4Packet<'_>, Unusable>,
         steps: &mut Vec<Step>,
     ) -> Guessed {
         let Network::Ipv4 {
-            packet,
             group,
             direction,
             loopback,
+            ..
         } = *network
         else {
             return Guessed::default();
@@ -151,8 +152,8 @@ impl Guessed {
 
 /// The route by addresses. A frame that the link layer sends to many is not
 /// forwarded, whatever its IP destination.
-fn route(local: &LocalAddresses, packet: &[u8], group: bool) -> Route {
-    let Ok(packet) = Ipv4Packet::sent(packet, packet.len()) else {
+fn route(local: &LocalAddresses, packet: &Result<Ipv4Packet<'_>, Unusable>, group: bool) -> Route {
+    let Ok(packet) = packet else {
         // Damaged or cut: wherever it is received, that shows.
         return Route::ToHere;
     };

@@ -18,9 +18,9 @@ pub struct Tally {
     pub ttl_exceeded: u64,
     /// Copies that rules with `-o` would have sent to user space.
     pub copies: u64,
-    /// Judged records whose chains or interface nobody named.
-    pub assumed: BTreeMap<Assumed, u64>,
     judged: u64,
+    /// By [`Assumed`].
+    assumed: [u64; 3],
     not_judged: BTreeMap<NotJudged, u64>,
     ruled: [[Counter; Verdict::ALL.len()]; BuiltIn::ALL.len()],
 }
@@ -56,6 +56,11 @@ pub enum Assumed {
 }
 
 impl Tally {
+    /// Judged records about which this was taken for granted.
+    pub fn assumed(&self, what: Assumed) -> u64 {
+        self.assumed[what as usize]
+    }
+
     /// Records that rules or a policy judged.
     pub fn judged_records(&self) -> u64 {
         self.judged
@@ -98,7 +103,7 @@ impl Tally {
 
     pub(super) fn assume(&mut self, assumed: impl IntoIterator<Item = Assumed>) {
         for what in assumed {
-            *self.assumed.entry(what).or_default() += 1;
+            self.assumed[what as usize] += 1;
         }
     }
 
@@ -116,8 +121,8 @@ impl Tally {
         self.ttl_exceeded += other.ttl_exceeded;
         self.copies += other.copies;
         self.judged += other.judged;
-        for (what, records) in &other.assumed {
-            *self.assumed.entry(*what).or_default() += records;
+        for (records, added) in self.assumed.iter_mut().zip(other.assumed) {
+            *records += added;
         }
         for (why, records) in &other.not_judged {
             *self.not_judged.entry(*why).or_default() += records;

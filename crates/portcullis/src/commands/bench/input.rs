@@ -172,7 +172,7 @@ fn read_keys(path: &Path) -> anyhow::Result<Vec<PacketKey>> {
         let link = record.interface.link_type;
         if let Network::Ipv4 { packet, .. } = network_layer(link, record.data) {
             let cut = (record.original_length as usize).saturating_sub(record.data.len());
-            let read = Ipv4Packet::received_unverified(packet, packet.len() + cut);
+            let read = Ipv4Packet::sent(packet, packet.len() + cut);
             keys.extend(read.ok().and_then(|ipv4| ipv4.key().ok()));
         }
     }

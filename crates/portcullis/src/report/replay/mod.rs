@@ -131,20 +131,21 @@ fn remarks(tally: &Tally, placement: &Placement) -> Vec<String> {
     let interfaces = placement.interfaces();
     let unmet_steps = placement.steps_after(tally.records);
     let mut remarks = Vec::new();
-    if let Some(records) = tally.assumed.get(&Assumed::Chain) {
-        let records = counted(*records, "packet");
+    let assumed = |what| Some(tally.assumed(what)).filter(|records| *records > 0);
+    if let Some(records) = assumed(Assumed::Chain) {
+        let records = counted(records, "packet");
         remarks.push(format!(
             "{records} assumed to be for input, for want of --local, --chain or --steps"
         ));
     }
-    if let Some(records) = tally.assumed.get(&Assumed::Outgoing) {
-        let records = counted(*records, "packet");
+    if let Some(records) = assumed(Assumed::Outgoing) {
+        let records = counted(records, "packet");
         remarks.push(format!(
             "{records} forwarded: the outgoing interface was assumed to be the incoming one; \
              --interface forward=NAME --interface output=NAME tell it"
         ));
     }
-    if tally.assumed.contains_key(&Assumed::Interface) {
+    if assumed(Assumed::Interface).is_some() {
         let names: Vec<&str> = interfaces.made_up().iter().map(ShortName::as_str).collect();
         let names = names.join(", ");
         remarks.push(format!(
