@@ -149,7 +149,7 @@ fn in_words(seconds: i64) -> String {
     let fitting = units.into_iter().find(|(unit, _)| seconds % unit == 0);
     let (unit, name) = fitting.unwrap_or((1, "second"));
     match seconds / unit {
-        1 => name.to_owned(),
+        1 => format!("1 {name}"),
         number => format!("{number} {name}s"),
     }
 }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn widths_are_said_in_whole_units() {
         for (seconds, words) in [
-            (1, "second"),
+            (1, "1 second"),
             (90, "90 seconds"),
             (600, "10 minutes"),
             (172_800, "2 days"),
