@@ -31,7 +31,7 @@ pub struct Ruling {
 }
 
 /// What gave a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decided {
     /// A rule.
     ByRule(Place),

@@ -140,6 +140,23 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "VERDICT=FILE", value_parser = verdict_file, help_heading = "Output")]
     pub(crate) write: Vec<VerdictFile>,
 
+    /// Sum verdicts up by time, so many seconds at a time.
+    #[arg(long, value_name = "SECONDS", help_heading = "Output")]
+    pub(crate) stats_by: Option<NonZero<u32>>,
+
+    /// Write these sums to a CSV file instead of the summary.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "stats_by",
+        help_heading = "Output"
+    )]
+    pub(crate) stats_file: Option<PathBuf>,
+
+    /// Write a page for a browser: verdicts over time, what was denied most, rules and chains.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub(crate) html: Option<PathBuf>,
+
     /// Print everything as one JSON document.
     #[arg(long, help_heading = "Output")]
     pub(crate) json: bool,

@@ -1,6 +1,8 @@
 //! What commands print.
 
+pub(crate) mod decider;
 pub(crate) mod log_lines;
+pub(crate) mod output_file;
 pub(crate) mod progress;
 pub(crate) mod replay;
 pub(crate) mod stderr;

@@ -69,6 +69,17 @@ pub trait ReplaySink {
     /// [`wants_rulings`](Self::wants_rulings).
     fn judged(&mut self, record: &Record<'_>, step: &Step, ruling: &Ruling);
 
+    /// A chain has ruled on the record's packet; a forwarded one is ruled on up
+    /// to three times. Called only where [`wants_rulings`](Self::wants_rulings).
+    fn ruled(
+        &mut self,
+        _record: &Record<'_>,
+        _packet: &Ipv4Packet<'_>,
+        _step: &Step,
+        _ruling: &Ruling,
+    ) {
+    }
+
     /// Whether rulings are of interest, and not just their sums.
     fn wants_rulings(&self) -> bool;
 }
@@ -216,7 +227,7 @@ impl Effects for StepsMet {
 /// Counts and passes on what judging one record causes.
 struct RecordEffects<'a, S> {
     record: &'a Record<'a>,
-    bytes: u16,
+    packet: &'a Ipv4Packet<'a>,
     counters: &'a mut CounterTable,
     tally: &'a mut Tally,
     last: Option<(Step, Ruling)>,
@@ -226,14 +237,14 @@ struct RecordEffects<'a, S> {
 impl<'a, S: ReplaySink> RecordEffects<'a, S> {
     fn new(
         record: &'a Record<'a>,
-        packet: &Ipv4Packet<'_>,
+        packet: &'a Ipv4Packet<'a>,
         counters: &'a mut CounterTable,
         tally: &'a mut Tally,
         sink: &'a mut S,
     ) -> Self {
         Self {
             record,
-            bytes: packet.total_length(),
+            packet,
             counters,
             tally,
             last: None,
@@ -278,8 +289,11 @@ impl<S: ReplaySink> Effects for RecordEffects<'_, S> {
     }
 
     fn ruling(&mut self, step: &Step, ruling: &Ruling) {
-        let packet = Counter::of(self.bytes);
-        self.tally.rule(step.chain, ruling.verdict, packet);
+        let counter = Counter::of(self.packet.total_length());
+        self.tally.rule(step.chain, ruling.verdict, counter);
+        if self.sink.wants_rulings() {
+            self.sink.ruled(self.record, self.packet, step, ruling);
+        }
         self.last = Some((*step, *ruling));
     }
 }

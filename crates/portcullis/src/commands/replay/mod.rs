@@ -1,6 +1,7 @@
 //! `portcullis replay`.
 
 mod outputs;
+mod sink;
 
 use std::fs;
 use std::num::NonZero;
@@ -11,25 +12,24 @@ use std::thread;
 use anyhow::Context;
 use jiff::tz::TimeZone;
 use portcullis_classifier::Classifier;
-use portcullis_core::judge::{Decided, Ruling};
 use portcullis_core::matcher::Matcher;
-use portcullis_core::message::Message;
 use portcullis_core::reference::Reference;
-use portcullis_core::ruleset::{Ruleset, Verdict};
-use portcullis_core::traversal::{LocalAddresses, Step};
-use portcullis_runtime::capture::{Chunk, Record};
+use portcullis_core::ruleset::Ruleset;
+use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::replay::{
-    self, Chains, Checksums, ChunkSink, InterfaceNames, Placement, Replay, ReplaySink, Worker,
+    self, Chains, Checksums, InterfaceNames, Placement, Replay, Worker,
 };
 use portcullis_syntax::steps;
 
 use crate::args::{LogPrefix, MatcherKind, ReplayArgs};
 use crate::report::log_lines::{Formatter, Prefix, Shape};
 use crate::report::progress::ProgressBar;
-use crate::report::replay::ReplayReport;
+use crate::report::replay::{OverTime, ReplayReport};
+use crate::report::stdout::StdoutClosed;
 use crate::rules::{self, Hosts, OnMistake};
 use crate::{USAGE, interrupt};
-use outputs::{Output, Outputs, Wanted};
+use outputs::{Finish, Outputs, refuse_too_many_rows};
+use sink::Sink;
 
 /// Runs the command; the result is the exit status.
 pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
@@ -60,12 +60,29 @@ pub(crate) fn run(args: &ReplayArgs) -> anyhow::Result<u8> {
         |output| outputs.write(&output),
     )?;
     bar.finish();
-    let (after, left_out) = outputs.finish()?;
-    let Some(replay) = sum(workers) else {
+    let Finish {
+        after,
+        left_out,
+        denials,
+        stats_file,
+        html,
+    } = outputs.finish()?;
+    let Some((replay, over_time)) = sum(workers) else {
         return Ok(USAGE);
     };
-    let report = ReplayReport::new(&ruleset, &replay, &captures, finished, left_out);
+    refuse_too_many_rows(over_time.as_ref().is_some_and(OverTime::is_full))?;
+    let mut report = ReplayReport::new(&ruleset, &replay, &captures, finished, left_out);
+    if let (Some(file), Some(over_time)) = (html, &over_time) {
+        file.write(&report.page(over_time, &denials)?)?;
+    }
+    match (stats_file, over_time.filter(|_| args.stats_by.is_some())) {
+        (Some(file), Some(stats)) => file.write(&stats.csv())?,
+        (_, stats) => report.stats = stats,
+    }
     report.complain(args.quiet);
+    let Some(after) = after else {
+        return Err(StdoutClosed.into());
+    };
     if args.json {
         report.write_json(after)?;
     } else if !args.quiet {
@@ -102,8 +119,11 @@ fn workers(args: &ReplayArgs, ruleset: &Arc<Ruleset>) -> anyhow::Result<Vec<Repl
         sink: Sink {
             formatter: Formatter::new(prefix.clone(), shape),
             wanted: args.write.iter().map(|wanted| wanted.verdict).collect(),
-            rulings: Vec::new(),
             ruleset: Arc::clone(ruleset),
+            over_time: over_time(args),
+            wants_denials: args.html.is_some(),
+            rulings: Vec::new(),
+            denials: Vec::new(),
         },
     };
     Ok((0..threads).map(worker).collect())
@@ -117,14 +137,26 @@ fn matcher(kind: MatcherKind, ruleset: &Arc<Ruleset>) -> anyhow::Result<SharedMa
     })
 }
 
-/// The first worker's replay with everything that the others counted.
-fn sum(workers: Vec<ReplayWorker>) -> Option<Replay<SharedMatcher>> {
-    let mut replays = workers.into_iter().map(|worker| worker.replay);
-    let mut first = replays.next()?;
-    for other in replays {
-        first.add(&other);
+/// Verdicts over time as far as they are asked for.
+fn over_time(args: &ReplayArgs) -> Option<OverTime> {
+    match args.stats_by {
+        Some(seconds) => Some(OverTime::by(seconds.get())),
+        None => args.html.is_some().then(OverTime::fitting),
     }
-    Some(first)
+}
+
+/// What the first worker counted with everything that the others did.
+fn sum(workers: Vec<ReplayWorker>) -> Option<(Replay<SharedMatcher>, Option<OverTime>)> {
+    let results = workers.into_iter();
+    let mut results = results.map(|worker| (worker.replay, worker.sink.over_time));
+    let (mut replay, mut over_time) = results.next()?;
+    for (other_replay, other_over_time) in results {
+        replay.add(&other_replay);
+        if let (Some(sum), Some(other)) = (&mut over_time, other_over_time) {
+            sum.add(&other);
+        }
+    }
+    Some((replay, over_time))
 }
 
 fn chains(args: &ReplayArgs) -> anyhow::Result<Chains> {
@@ -171,73 +203,5 @@ fn log_shape(args: &ReplayArgs) -> Shape {
     match (&args.log, args.json) {
         (None, true) => Shape::Json,
         _ => Shape::Text,
-    }
-}
-
-/// What a worker collects about a chunk.
-struct Sink {
-    formatter: Formatter,
-    /// Verdicts whose packets are to be written.
-    wanted: Vec<Verdict>,
-    rulings: Vec<Wanted>,
-    ruleset: Arc<Ruleset>,
-}
-
-impl ReplaySink for Sink {
-    fn message(&mut self, record: &Record<'_>, message: &Message<'_>) {
-        self.formatter.add(record.number, record.time, message);
-    }
-
-    fn judged(&mut self, record: &Record<'_>, step: &Step, ruling: &Ruling) {
-        if self.wanted.contains(&ruling.verdict) {
-            self.rulings.push(Wanted {
-                number: record.number,
-                verdict: ruling.verdict,
-                comment: comment(&self.ruleset, step, ruling),
-            });
-        }
-    }
-
-    fn wants_rulings(&self) -> bool {
-        !self.wanted.is_empty()
-    }
-}
-
-impl ChunkSink for Sink {
-    type Output = Output;
-
-    fn take(&mut self, chunk: &mut Chunk) -> Output {
-        let mut rulings = std::mem::take(&mut self.rulings);
-        rulings.sort_by_key(|wanted| wanted.number);
-        Output {
-            lines: self.formatter.take(),
-            chunk: if rulings.is_empty() {
-                Chunk::new()
-            } else {
-                std::mem::take(chunk)
-            },
-            rulings,
-        }
-    }
-}
-
-/// Who decided, for the packet's comment in a pcapng file.
-fn comment(ruleset: &Ruleset, step: &Step, ruling: &Ruling) -> String {
-    let Step { chain, .. } = step;
-    let verdict = ruling.verdict;
-    match ruling.decided {
-        Decided::ByRule(place) | Decided::ByLoop(place) | Decided::ByLength(place) => {
-            let holder = ruleset.chains()[place.chain as usize].name();
-            let number = place.rule + 1;
-            let way = match ruling.decided {
-                Decided::ByLoop(_) => " (loop)",
-                Decided::ByLength(_) => " (too long)",
-                _ if holder.as_str() != chain.as_str() => " (user chain)",
-                _ => "",
-            };
-            format!("{chain}: {holder} rule {number}{way} {verdict}")
-        }
-        Decided::ByPolicy => format!("{chain}: policy {verdict}"),
-        Decided::ByCheck(_) => format!("{chain}: fragment check {verdict}"),
     }
 }

@@ -10,6 +10,8 @@ use portcullis_runtime::capture::{CaptureWriteErrorKind, CaptureWriter, Chunk, R
 
 use crate::args::{ReplayArgs, VerdictFile};
 use crate::report::log_lines::{After, Lines, LogFile, Shape};
+use crate::report::output_file::OutputFile;
+use crate::report::replay::{Denial, Denials, MOST_ROWS};
 use crate::report::stdout::StdoutClosed;
 
 /// What a worker hands in about a chunk.
@@ -19,6 +21,10 @@ pub(super) struct Output {
     pub(super) rulings: Vec<Wanted>,
     /// The records, where any is to be written.
     pub(super) chunk: Chunk,
+    /// Denied packets in the order of the records, where they are of interest.
+    pub(super) denials: Vec<Denial>,
+    /// Whether verdicts over time have outgrown what may be held.
+    pub(super) too_many_rows: bool,
 }
 
 /// A packet that is to be written.
@@ -29,10 +35,25 @@ pub(super) struct Wanted {
     pub(super) comment: String,
 }
 
-/// The log and the captures that are written.
+/// What is left when everything that is written on the way is written.
+pub(super) struct Finish {
+    /// What the report follows; `None` if standard output lost its reader.
+    pub(super) after: Option<After>,
+    /// What written captures lack.
+    pub(super) left_out: Vec<String>,
+    pub(super) denials: Denials,
+    pub(super) stats_file: Option<OutputFile>,
+    pub(super) html: Option<OutputFile>,
+}
+
+/// The log and the captures that are written, and the files that wait for the
+/// end.
 pub(super) struct Outputs {
     log: LogFile,
     captures: Vec<VerdictCapture>,
+    denials: Denials,
+    stats_file: Option<OutputFile>,
+    html: Option<OutputFile>,
     /// Whether standard output lost its reader.
     closed: bool,
 }
@@ -64,16 +85,23 @@ impl Outputs {
         Ok(Self {
             log,
             captures,
+            denials: Denials::default(),
+            stats_file: create(args.stats_file.as_deref())?,
+            html: create(args.html.as_deref())?,
             closed: false,
         })
     }
 
     /// Writes what follows from a chunk. When standard output loses its
-    /// reader, the captures are still written to the end.
+    /// reader, the files are still written to the end.
     pub(super) fn write(&mut self, output: &Output) -> anyhow::Result<()> {
+        refuse_too_many_rows(output.too_many_rows)?;
+        for denial in &output.denials {
+            self.denials.add(denial);
+        }
         if !self.closed {
             match self.log.write(&output.lines) {
-                Err(error) if error.is::<StdoutClosed>() && !self.captures.is_empty() => {
+                Err(error) if error.is::<StdoutClosed>() && self.writes_files() => {
                     self.closed = true;
                 }
                 result => result?,
@@ -91,8 +119,8 @@ impl Outputs {
         Ok(())
     }
 
-    /// Finishes all files. Says what the report follows, and what was left out.
-    pub(super) fn finish(self) -> anyhow::Result<(After, Vec<String>)> {
+    /// Finishes the log and the captures.
+    pub(super) fn finish(self) -> anyhow::Result<Finish> {
         let mut left_out = Vec::new();
         for capture in self.captures {
             if let Some((records, why)) = capture.left_out {
@@ -100,11 +128,31 @@ impl Outputs {
             }
             capture.writer.finish()?;
         }
-        if self.closed {
-            return Err(StdoutClosed.into());
-        }
-        Ok((self.log.finish()?, left_out))
+        let after = match self.closed {
+            true => None,
+            false => Some(self.log.finish()?),
+        };
+        Ok(Finish {
+            after,
+            left_out,
+            denials: self.denials,
+            stats_file: self.stats_file,
+            html: self.html,
+        })
     }
+
+    /// Whether it is worth to go on without standard output.
+    fn writes_files(&self) -> bool {
+        !self.captures.is_empty() || self.stats_file.is_some() || self.html.is_some()
+    }
+}
+
+/// Verdicts over time must not fill the memory.
+pub(super) fn refuse_too_many_rows(too_many: bool) -> anyhow::Result<()> {
+    if too_many {
+        bail!("--stats-by: these are more than {MOST_ROWS} sums; sum more seconds up at a time");
+    }
+    Ok(())
 }
 
 impl VerdictCapture {
@@ -123,10 +171,15 @@ impl VerdictCapture {
     }
 }
 
+fn create(path: Option<&Path>) -> anyhow::Result<Option<OutputFile>> {
+    path.map(OutputFile::create).transpose()
+}
+
 /// Refuses to write where something is read or written already.
 fn refuse_clashes(args: &ReplayArgs) -> anyhow::Result<()> {
     let inputs = args.captures.iter().chain([&args.rules]).chain(&args.steps);
     let outputs = args.log.iter().chain(args.write.iter().map(|it| &it.file));
+    let outputs = outputs.chain(&args.stats_file).chain(&args.html);
     let mut taken: Vec<(Identity, &Path)> = Vec::new();
     for input in inputs {
         taken.extend(Identity::of(input).map(|identity| (identity, input.as_path())));

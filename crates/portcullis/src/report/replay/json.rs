@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_core::ruleset::{Chain, Policy, Target};
+use portcullis_core::ruleset::{BuiltIn, Chain, Counter, Policy, Target, Verdict};
 use portcullis_runtime::replay::Finished;
 use portcullis_syntax::save::{self, Form};
 use serde::Serialize;
 
-use super::ReplayReport;
+use super::{OverTime, ReplayReport};
 use crate::report::log_lines::After;
 use crate::report::stdout;
 
@@ -30,6 +30,8 @@ struct Document<'a> {
     captures: Vec<CaptureObject<'a>>,
     records: RecordsObject,
     verdicts: Vec<VerdictObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stats: Option<StatsObject>,
     chains: Vec<ChainObject<'a>>,
     notes: &'a [String],
 }
@@ -60,6 +62,19 @@ struct VerdictObject {
     verdict: &'static str,
     packets: u64,
     bytes: u64,
+}
+
+#[derive(Serialize)]
+struct StatsObject {
+    seconds: i64,
+    rows: Vec<StatsRow>,
+}
+
+#[derive(Serialize)]
+struct StatsRow {
+    start: Option<i64>,
+    #[serde(flatten)]
+    sum: VerdictObject,
 }
 
 #[derive(Serialize)]
@@ -111,18 +126,34 @@ fn document(report: &ReplayReport) -> Document<'_> {
         },
         verdicts: report
             .verdicts()
-            .map(|(chain, verdict, counter)| VerdictObject {
-                chain: chain.as_str(),
-                verdict: verdict.as_str(),
-                packets: counter.packets,
-                bytes: counter.bytes,
-            })
+            .map(|(chain, verdict, counter)| verdict_object(chain, verdict, counter))
             .collect(),
+        stats: report.stats.as_ref().map(stats_object),
         chains: chains
             .zip(report.ruleset.references())
             .map(|(chain, references)| chain_object(chain, references))
             .collect(),
         notes: &report.remarks,
+    }
+}
+
+fn verdict_object(chain: BuiltIn, verdict: Verdict, counter: Counter) -> VerdictObject {
+    VerdictObject {
+        chain: chain.as_str(),
+        verdict: verdict.as_str(),
+        packets: counter.packets,
+        bytes: counter.bytes,
+    }
+}
+
+fn stats_object(stats: &OverTime) -> StatsObject {
+    let rows = stats.rows().map(|(slot, counter)| StatsRow {
+        start: slot.start,
+        sum: verdict_object(slot.chain, slot.verdict, counter),
+    });
+    StatsObject {
+        seconds: stats.width(),
+        rows: rows.collect(),
     }
 }
 

@@ -1,6 +1,11 @@
-//! What a replay found out, as text and as JSON.
+//! What a replay found out, as text, as JSON and as a page.
 
+mod chart;
+mod denials;
+mod html;
 mod json;
+mod over_time;
+mod stats;
 mod text;
 
 use portcullis_core::matcher::Matcher;
@@ -11,6 +16,12 @@ use portcullis_runtime::capture::{CaptureErrorKind, Format};
 use portcullis_runtime::replay::{
     Assumed, CaptureOutcome, Finished, NotJudged, Placement, Replay, Tally,
 };
+use portcullis_syntax::ipchains::{ListOptions, Listed};
+use portcullis_syntax::listing;
+use portcullis_syntax::names::Names;
+
+pub(crate) use denials::{Denial, Denials};
+pub(crate) use over_time::{MOST_ROWS, OverTime};
 
 use super::stderr::{printable, tell};
 use crate::interrupt::INTERRUPTED;
@@ -26,6 +37,8 @@ pub(crate) struct ReplayReport {
     finished: Finished,
     /// What captures that were written lack.
     left_out: Vec<String>,
+    /// Verdicts over time, where they are part of the report.
+    pub(crate) stats: Option<OverTime>,
 }
 
 /// How the reading of one capture went.
@@ -79,6 +92,7 @@ impl ReplayReport {
             captures: captures.iter().map(CaptureReport::new).collect(),
             finished,
             left_out,
+            stats: None,
         }
     }
 
@@ -115,6 +129,23 @@ impl ReplayReport {
                 "portcullis: link type {link} is not supported; not judged for it: {records}"
             ));
         }
+    }
+
+    /// All chains, as `ipchains -L -v -n` lists them.
+    fn listing(&self) -> String {
+        let all = Listed {
+            chain: None,
+            options: ListOptions {
+                numeric: true,
+                verbose: true,
+                ..ListOptions::default()
+            },
+            zero: false,
+        };
+        let mut out = String::new();
+        // All chains exist.
+        let _ = listing::write(&mut out, &self.ruleset, &all, &Names::new());
+        out
     }
 
     /// What chains decided, where they decided anything.

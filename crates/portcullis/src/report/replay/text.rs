@@ -4,9 +4,6 @@ use std::fmt::{self, Write as _};
 
 use portcullis_core::ruleset::Counter;
 use portcullis_runtime::replay::Finished;
-use portcullis_syntax::ipchains::{ListOptions, Listed};
-use portcullis_syntax::listing;
-use portcullis_syntax::names::Names;
 
 use super::{ReplayReport, counted};
 use crate::report::log_lines::After;
@@ -24,17 +21,10 @@ impl ReplayReport {
         }
         self.write_records(&mut out)?;
         self.write_verdicts(&mut out)?;
-        let all = Listed {
-            chain: None,
-            options: ListOptions {
-                numeric: true,
-                verbose: true,
-                ..ListOptions::default()
-            },
-            zero: false,
-        };
-        // All chains exist.
-        let _ = listing::write(&mut out, &self.ruleset, &all, &Names::new());
+        if let Some(stats) = &self.stats {
+            stats.write_text(&mut out)?;
+        }
+        out.push_str(&self.listing());
         if !self.remarks.is_empty() {
             out.push('\n');
         }
