@@ -129,6 +129,34 @@ fn a_command_that_fails_or_does_nothing_leaves_the_file() {
 }
 
 #[test]
+fn the_status_is_about_the_command_whoever_reads() {
+    let machine = Machine::new();
+    for (redirection, line, status, message) in [
+        (">&-", "-v -A input -j NOPE", 1, "No target by that name"),
+        (
+            ">/dev/full",
+            "-v -A input -j NOPE",
+            1,
+            "No target by that name",
+        ),
+        (">/dev/full", "-v -A input -j DENY", 0, "cannot write"),
+    ] {
+        let output = machine.shell(&format!("ipchains {line} {redirection}"));
+        assert_eq!(output.status.code(), Some(status), "{line} {redirection}");
+        assert!(stderr(&output).contains(message), "{}", stderr(&output));
+    }
+    assert!(machine.text().contains("-j DENY"));
+    assert!(!machine.shell("ipchains-save > /dev/full").status.success());
+    let mut command = machine.command(machine.folder.path().join("ipchains"));
+    let (reader, writer) = io::pipe().unwrap();
+    drop(reader);
+    let words = ["-v", "-A", "input", "-j", "NOPE"];
+    let output = command.args(words).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "ipchains: No target by that name\n");
+}
+
+#[test]
 fn strict_mode_keeps_what_was_done_before_a_failure() {
     let machine = Machine::new();
     fs::write(machine.file(), ":lan -\n:dmz -\n-A lan -j DENY\n").unwrap();

@@ -14,7 +14,7 @@ use portcullis_syntax::scripts;
 
 use crate::USAGE;
 use crate::report::stderr::tell;
-use crate::report::stdout;
+use crate::report::stdout::{self, StdoutClosed};
 use crate::resolve::SystemNames;
 use crate::rules;
 use crate::ruleset_file::{RulesetFile, RulesetFileError};
@@ -96,9 +96,20 @@ impl Invocation {
                 error => return Err(error.into()),
             },
         };
-        stdout::write(output.stdout.as_bytes())?;
+        let written = stdout::write(output.stdout.as_bytes());
         // Where nobody listens, nobody is to be told.
         let _ = io::stderr().write_all(output.stderr.as_bytes());
+        match written {
+            Err(error) if !error.is::<StdoutClosed>() => {
+                // A save that is not written is none.
+                if self.program == "ipchains-save" {
+                    return Err(error);
+                }
+                // What a command did stands, whether or not it can be told.
+                tell(format_args!("portcullis: {error:#}"));
+            }
+            _ => {}
+        }
         Ok(output.status)
     }
 
