@@ -80,8 +80,7 @@ pub(crate) fn load(
     }
 }
 
-/// Reads a text of 1999: in Latin-1 if it is not UTF-8, with the line ends of
-/// any system.
+/// Reads a file of rules, or standard input.
 fn read(path: &Path) -> io::Result<String> {
     let bytes = if path == Path::new("-") {
         let mut bytes = Vec::new();
@@ -90,16 +89,22 @@ fn read(path: &Path) -> io::Result<String> {
     } else {
         fs::read(path)?
     };
+    Ok(decode(bytes))
+}
+
+/// Reads a text of 1999: in Latin-1 if it is not UTF-8, with the line ends of
+/// any system.
+pub(crate) fn decode(bytes: Vec<u8>) -> String {
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => error.into_bytes().into_iter().map(char::from).collect(),
     };
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    Ok(if text.contains('\n') {
+    if text.contains('\n') {
         text.to_owned()
     } else {
         text.replace('\r', "\n")
-    })
+    }
 }
 
 /// Adds this machine's services to the built-in ones.

@@ -35,10 +35,10 @@ pub(crate) struct RulesetFile {
 pub(crate) enum RulesetFileError {
     #[error(transparent)]
     File(#[from] LockedFileError),
-    #[error("{0} is not a file of rules in UTF-8")]
+    #[error("{0} is not a text file of rules")]
     NotText(String),
     #[error("{file} has version {version} of the ruleset format, this portcullis knows {VERSION}")]
-    Newer { file: String, version: u32 },
+    Version { file: String, version: String },
     #[error("the name {0:?} has a character that no line of a ruleset file can hold")]
     Name(String),
     #[error("{0}")]
@@ -68,14 +68,15 @@ impl RulesetFile {
             return Ok(Ruleset::new());
         };
         let file = self.file.path().display().to_string();
-        let source = match String::from_utf8(bytes) {
-            Ok(source) if !source.contains('\0') => source,
-            _ => return Err(RulesetFileError::NotText(file)),
-        };
+        let source = rules::decode(bytes);
+        if source.contains('\0') {
+            return Err(RulesetFileError::NotText(file));
+        }
         if let Some(version) = version(&source)
-            && version > VERSION
+            && version.parse() != Ok(VERSION)
         {
-            return Err(RulesetFileError::Newer { file, version });
+            let version = version.to_owned();
+            return Err(RulesetFileError::Version { file, version });
         }
         // Strict, because what strict commands wrote must be read back.
         let script = script::read_as(&source, &self.names, Fidelity::Strict);
@@ -120,10 +121,10 @@ impl fmt::Display for Mistakes {
     }
 }
 
-/// The version that the first line names.
-fn version(source: &str) -> Option<u32> {
+/// The version that the first line names, whatever it says.
+fn version(source: &str) -> Option<&str> {
     let first = source.lines().next()?;
-    first.strip_prefix(VERSION_LINE)?.trim().parse().ok()
+    first.strip_prefix(VERSION_LINE).map(str::trim)
 }
 
 fn text(ruleset: &Ruleset) -> Result<String, RulesetFileError> {
@@ -150,8 +151,11 @@ mod tests {
     fn newer_files_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rules");
-        std::fs::write(&path, "# portcullis ruleset 2\n:input DENY\n").unwrap();
-        let error = RulesetFile::new(&path).read().unwrap_err();
-        assert!(error.to_string().contains("has version 2"), "{error}");
+        for version in ["2", "99999999999", "x", "1 x", ""] {
+            let text = format!("# portcullis ruleset {version}\n:input DENY\n");
+            std::fs::write(&path, text).unwrap();
+            let error = RulesetFile::new(&path).read().unwrap_err().to_string();
+            assert!(error.contains(&format!("has version {version}")), "{error}");
+        }
     }
 }

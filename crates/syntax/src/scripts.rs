@@ -181,8 +181,15 @@ impl Restore<'_> {
 
     fn flush_after_asking(&mut self, name: &str) -> bool {
         let question = format!("Chain `{name}' already exists. Skip or flush? [S/f]? ");
-        let answer = self.answers.answer(&question);
-        answer.is_some_and(|answer| answer.trim_start().starts_with(['f', 'F']))
+        match self.answers.answer(&question) {
+            Some(answer) => answer.trim_start().starts_with(['f', 'F']),
+            None => {
+                // Nobody was there to ask: at boot, or in a pipe.
+                let stderr = &mut self.output.stderr;
+                let _ = writeln!(stderr, "Skipping chain `{name}': -f flushes it instead.");
+                false
+            }
+        }
     }
 
     /// `-p`: makes the chain that a rule jumps to.

@@ -161,13 +161,16 @@ impl Invocation {
     }
 
     fn store(&self) -> anyhow::Result<RulesetFile> {
-        let file = self.ruleset.as_deref().with_context(|| {
-            format!(
-                "{} needs to know what to act on: write `portcullis --ruleset FILE {}', \
+        let named = self.ruleset.as_deref();
+        let file = named
+            .filter(|file| !file.as_os_str().is_empty())
+            .with_context(|| {
+                format!(
+                    "{} needs to know what to act on: write `portcullis --ruleset FILE {}', \
                  or set {RULESET} to the name of a ruleset file",
-                self.program, self.program
-            )
-        })?;
+                    self.program, self.program
+                )
+            })?;
         Ok(RulesetFile::new(file))
     }
 }
