@@ -66,12 +66,17 @@ enum Use {
     Required,
 }
 
-fn allowed(command: Opt, numbered: bool, option: Opt) -> Use {
-    let takes_rule = match command {
+/// Whether a command is followed by the description of a rule.
+pub(super) fn takes_rule(command: Opt, numbered: bool) -> bool {
+    match command {
         Opt::Append | Opt::Insert | Opt::Replace => true,
         Opt::Delete => !numbered,
         _ => false,
-    };
+    }
+}
+
+fn allowed(command: Opt, numbered: bool, option: Opt) -> Use {
+    let takes_rule = takes_rule(command, numbered);
     let checks = command == Opt::Check;
     let legal = match option {
         Opt::Verbose => command != Opt::Masquerading,

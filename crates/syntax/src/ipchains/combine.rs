@@ -45,10 +45,9 @@ pub(super) fn command(written: Written<'_>, names: &Names) -> Result<Command, Us
 /// is any.
 fn describes_rules(written: &Written<'_>) -> bool {
     let numbered = written.number.is_some();
-    [Opt::Append, Opt::Insert, Opt::Replace]
+    [Opt::Append, Opt::Insert, Opt::Replace, Opt::Delete]
         .into_iter()
-        .any(|command| written.commands(command))
-        || written.commands(Opt::Delete) && !numbered
+        .any(|command| written.commands(command) && check::takes_rule(command, numbered))
 }
 
 struct Combined<'a> {

@@ -55,7 +55,6 @@ pub struct KernelError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Operation {
     AddRule,
-    DeleteRule,
     Other,
 }
 
@@ -233,7 +232,7 @@ impl Command {
         KernelError {
             error,
             operation: match self.action {
-                Action::DeleteMatching(_) => Operation::DeleteRule,
+                Action::DeleteMatching(_) => Operation::Other,
                 _ => Operation::AddRule,
             },
             chain: spec.chain,
