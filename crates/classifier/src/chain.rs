@@ -1,8 +1,10 @@
 //! A compiled chain: its lookup, and what follows when a rule matches.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::time::{Duration, Instant};
 
+use portcullis_core::batch::Outcome;
 use portcullis_core::names::ChainName;
 use portcullis_core::ruleset::{Chain, Ruleset, Target, Verdict};
 
@@ -17,7 +19,9 @@ pub(crate) struct CompiledChain {
     pub(crate) lookup: Lookup,
     /// The verdict when the walk ends here; for user chains never used.
     pub(crate) policy: Verdict,
-    /// For each rule what follows, one byte each, so that it stays in cache.
+    /// What the policy and then each rule makes of a packet.
+    pub(crate) outcomes: Vec<Outcome>,
+    /// For each rule what follows.
     follows: Vec<Follows>,
     /// For each rule the chain it jumps to; empty if none does.
     callees: Vec<u32>,
@@ -82,9 +86,16 @@ impl CompiledChain {
             })
         });
         let lookup = Lookup::new(plain.collect(), interfaces, preference);
+        let policy = chain.policy().map_or(Verdict::Deny, Verdict::from);
+        let outcome = |follows: &Follows| match follows {
+            Follows::Verdict(verdict) => Outcome::of_rule(*verdict),
+            _ => Outcome::WALK,
+        };
+        let outcomes = iter::once(Outcome::of_policy(policy)).chain(follows.iter().map(outcome));
         Self {
             lookup,
-            policy: chain.policy().map_or(Verdict::Deny, Verdict::from),
+            policy,
+            outcomes: outcomes.collect(),
             follows,
             callees,
             compile_time: start.elapsed(),
@@ -107,6 +118,7 @@ impl CompiledChain {
             chain,
             forms: self.lookup.forms(),
             memory_bytes: self.lookup.memory_bytes()
+                + self.outcomes.len() * size_of::<Outcome>()
                 + self.follows.len() * size_of::<Follows>()
                 + self.callees.len() * size_of::<u32>(),
             compile_time: self.compile_time,

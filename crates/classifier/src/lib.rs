@@ -300,20 +300,13 @@ impl Work for DecideBatch<'_> {
             .lookup
             .first_batch(simd, &probes, interface, &mut firsts);
         batch.begin(probes.count);
-        for (packet, first) in firsts.0.into_iter().take(probes.count).enumerate() {
-            if first == u32::MAX {
-                batch.set_policy(packet, chain.policy);
-            } else if let Next::Verdict(verdict) = chain.next(first) {
-                let place = Place {
-                    chain: start as u32,
-                    rule: first,
-                };
-                batch.set_one(packet, verdict, place);
-            } else {
-                let probe = probes.get(packet);
-                let verdict = classifier.walk(simd, start, Some(first), &probe, interface, trace);
-                batch.set_trace(packet, verdict, trace);
-            }
+        let mut walks = batch.set_firsts(start as u32, &firsts.0, &chain.outcomes);
+        while walks != 0 {
+            let packet = walks.trailing_zeros() as usize;
+            walks &= walks - 1;
+            let (probe, first) = (probes.get(packet), Some(firsts.0[packet]));
+            let verdict = classifier.walk(simd, start, first, &probe, interface, trace);
+            batch.set_trace(packet, verdict, trace);
         }
     }
 }

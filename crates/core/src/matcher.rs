@@ -84,6 +84,11 @@ pub struct Place {
     pub rule: u32,
 }
 
+impl Place {
+    /// Stands where no rule decided but the chain's policy.
+    pub const NO_RULE: u32 = u32::MAX;
+}
+
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ending {

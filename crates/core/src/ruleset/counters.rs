@@ -40,10 +40,11 @@ impl Counter {
 /// worker counts for itself while others read the ruleset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CounterTable {
-    rules: Vec<Counter>,
-    policies: Vec<Counter>,
-    /// For each chain the place of its first rule in `rules`.
-    first_rule: Vec<usize>,
+    /// Of each chain the counter of its policy, then those of its rules: so
+    /// that counting does not ask which of them decided.
+    counters: Vec<Counter>,
+    /// For each chain the place of its policy in `counters`.
+    policies: Vec<usize>,
 }
 
 impl CounterTable {
@@ -51,10 +52,9 @@ impl CounterTable {
     pub fn new(ruleset: &Ruleset) -> Self {
         let mut table = Self::default();
         for chain in ruleset.chains() {
-            table.first_rule.push(table.rules.len());
-            let rules = table.rules.len() + chain.rules().len();
-            table.rules.resize(rules, Counter::default());
-            table.policies.push(Counter::default());
+            table.policies.push(table.counters.len());
+            let end = table.counters.len() + 1 + chain.rules().len();
+            table.counters.resize(end, Counter::default());
         }
         table
     }
@@ -63,28 +63,37 @@ impl CounterTable {
     /// order of chains and rules.
     #[inline]
     pub fn index(&self, place: Place) -> usize {
-        self.first_rule[place.chain as usize] + place.rule as usize
+        let chain = place.chain as usize;
+        self.policies[chain] - chain + place.rule as usize
     }
 
     /// The counter of a rule.
     #[inline]
     pub fn rule_mut(&mut self, place: Place) -> &mut Counter {
-        let index = self.index(place);
-        &mut self.rules[index]
+        self.decider_mut(place)
+    }
+
+    /// The counter of what decided: a rule, or the chain's policy if the rule
+    /// is [`Place::NO_RULE`].
+    #[inline]
+    pub(crate) fn decider_mut(&mut self, place: Place) -> &mut Counter {
+        let policy = self.policies[place.chain as usize];
+        &mut self.counters[policy + place.rule.wrapping_add(1) as usize]
     }
 
     /// The counter of a built-in chain's policy.
     #[inline]
     pub fn policy_mut(&mut self, chain: BuiltIn) -> &mut Counter {
-        &mut self.policies[chain.position()]
+        self.decider_mut(Place {
+            chain: chain.position() as u32,
+            rule: Place::NO_RULE,
+        })
     }
 
     /// Adds another table of the same shape, as when workers' tables are
     /// summed.
     pub fn add(&mut self, other: &Self) {
-        let rules = self.rules.iter_mut().zip(&other.rules);
-        let policies = self.policies.iter_mut().zip(&other.policies);
-        for (counter, added) in rules.chain(policies) {
+        for (counter, added) in self.counters.iter_mut().zip(&other.counters) {
             counter.add(*added);
         }
     }
@@ -94,9 +103,11 @@ impl Ruleset {
     /// Adds what was counted apart. The table must have been made for a
     /// ruleset of the same shape.
     pub fn add_counters(&mut self, table: &CounterTable) {
-        let mut counted = table.rules.iter();
-        for (chain, policy) in self.chains.iter_mut().zip(&table.policies) {
-            chain.fell_off.add(*policy);
+        let mut counted = table.counters.iter();
+        for chain in &mut self.chains {
+            if let Some(policy) = counted.next() {
+                chain.fell_off.add(*policy);
+            }
             for (rule, counter) in chain.rules.iter_mut().zip(&mut counted) {
                 rule.counter.add(*counter);
             }

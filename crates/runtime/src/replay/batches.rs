@@ -5,7 +5,7 @@ use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::judge::{Answer, Effects, End, PacketState, apply};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
 use portcullis_core::packet::{Ipv4Packet, Missing, PacketKey};
-use portcullis_core::ruleset::{Chain, Counter, CounterTable, Rule, Ruleset};
+use portcullis_core::ruleset::{Chain, Counter, Rule, Ruleset};
 use portcullis_core::traversal::Step;
 
 use super::{RecordEffects, Replay, ReplaySink};
@@ -170,7 +170,7 @@ impl<M: Matcher> Replay<M> {
                 loud |= 1 << key;
                 continue;
             }
-            count(&mut self.counters, &step, matched, ending, *sum);
+            batch.count(key, step.chain, *sum, &mut self.counters);
             self.tally.rule(step.chain, batch.verdict(key), *sum);
             self.tally.judged(sum.packets);
         }
@@ -207,21 +207,5 @@ impl<M: Matcher> Replay<M> {
             }
         }
         pending.clear();
-    }
-}
-
-/// Counts packets that matched the same rules.
-fn count(
-    counters: &mut CounterTable,
-    step: &Step,
-    matched: &[Place],
-    ending: Ending,
-    sum: Counter,
-) {
-    for place in matched {
-        counters.rule_mut(*place).add(sum);
-    }
-    if ending == Ending::Policy {
-        counters.policy_mut(step.chain).add(sum);
     }
 }

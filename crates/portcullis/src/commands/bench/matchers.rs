@@ -10,7 +10,7 @@ use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
 use portcullis_core::packet::PacketKey;
 use portcullis_core::reference::Reference;
-use portcullis_core::ruleset::{CounterTable, Verdict};
+use portcullis_core::ruleset::{Counter, CounterTable, Verdict};
 use portcullis_core::traversal::Step;
 use portcullis_syntax::classbench;
 
@@ -79,7 +79,7 @@ impl Engine {
 
     /// Answers all keys and counts every match: what is timed.
     pub(super) fn pass(&self, keys: &[PacketKey], step: &Step, counters: &mut CounterTable) {
-        let mut count = |ending: Ending, matched: &[Place]| {
+        let count = |ending: Ending, matched: &[Place]| {
             for place in matched {
                 counters.rule_mut(*place).count(BYTES);
             }
@@ -95,7 +95,7 @@ impl Engine {
                 for keys in keys.chunks(BATCH) {
                     classifier.decide_batch(step, keys, &mut batch, &mut scratch);
                     for packet in 0..keys.len() {
-                        count(batch.ending(packet), batch.matched(packet));
+                        batch.count(packet, step.chain, Counter::of(BYTES), counters);
                     }
                 }
             }
