@@ -1,0 +1,17 @@
+//! Questions about rulesets, answered on sets of packets.
+//!
+//! * a [`Space`] makes and compares [`Region`]s: exact sets of packets,
+//! * [`Decided`] says which packets a chain accepts, denies and logs, and
+//!   which of them each rule sees,
+//! * every answer that is a set has an example in it, and every comparison is
+//!   a proof: equal regions hold the same packets.
+//!
+//! Nothing here does I/O. Work is bounded: what cannot be decided with it ends
+//! in [`TooLarge`], never in a guess. Section numbers ("§4") are those of the
+//! semantics reference in `docs/semantics.md`.
+
+mod decided;
+mod space;
+
+pub use decided::{Decided, Passage};
+pub use space::{Block, Blocks, Packet, Parts, Region, Space, TooLarge};

@@ -1,0 +1,129 @@
+//! Rulesets over fields of a few values, where every packet can be tried: the
+//! sets must say of each what the reference matcher says.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use portcullis_analysis::{Decided, Space, TooLarge};
+use portcullis_core::matcher::{Ending, Matcher as _, Place, Trace};
+use portcullis_core::reference::Reference;
+use portcullis_core::ruleset::{BuiltIn, Verdict};
+use portcullis_core::traversal::Step;
+use portcullis_testkit::generate::Random;
+
+use support::{packets, small_ruleset};
+
+#[test]
+fn the_sets_say_what_the_matcher_says() {
+    let packets = packets();
+    for seed in 0..1500 {
+        let ruleset = small_ruleset(&mut Random::new(seed));
+        let mut space = Space::new(&[&ruleset]);
+        let decided = Decided::new(&mut space, &ruleset, BuiltIn::Input).unwrap();
+        let reference = Reference::new(ruleset.clone().into());
+        let mut trace = Trace::new();
+        for packet in &packets {
+            let step = Step {
+                chain: BuiltIn::Input,
+                interface: packet.interface,
+            };
+            let verdict = reference.decide(&step, &packet.key, &mut trace);
+            for it in Verdict::ALL {
+                let inside = space.contains(decided.verdict(it), packet);
+                assert_eq!(inside, it == verdict, "seed {seed}: {packet}");
+            }
+            let policy = trace.ending() == Ending::Policy;
+            assert_eq!(
+                space.contains(decided.policy, packet),
+                policy,
+                "seed {seed}: {packet}"
+            );
+            let looped = trace.ending() == Ending::Loop;
+            assert_eq!(
+                space.contains(decided.looped, packet),
+                looped,
+                "seed {seed}: {packet}"
+            );
+            let rule = |place: &Place| {
+                &ruleset.chains()[place.chain as usize].rules()[place.rule as usize]
+            };
+            let logged = trace.matched().iter().any(|place| rule(place).log);
+            assert_eq!(
+                space.contains(decided.logged, packet),
+                logged,
+                "seed {seed}: {packet}"
+            );
+            for (chain, rules) in ruleset.chains().iter().zip(0..) {
+                for number in 0..chain.rules().len() as u32 {
+                    let place = Place {
+                        chain: rules,
+                        rule: number,
+                    };
+                    let matched = space.contains(decided.passage(place).matched, packet);
+                    assert_eq!(
+                        matched,
+                        trace.matched().contains(&place),
+                        "seed {seed}: {packet}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sets_add_up() {
+    for seed in 0..500 {
+        let ruleset = small_ruleset(&mut Random::new(seed));
+        let mut space = Space::new(&[&ruleset]);
+        let decided = Decided::new(&mut space, &ruleset, BuiltIn::Input).unwrap();
+        let mut whole = portcullis_analysis::Region::EMPTY;
+        let mut count = 0.0;
+        for verdict in Verdict::ALL {
+            let part = decided.verdict(verdict);
+            assert!(space.intersect(whole, part).unwrap().is_empty());
+            whole = space.unite(whole, part).unwrap();
+            count += space.count(part);
+            let outside = space.complement(part).unwrap();
+            assert_eq!(space.complement(outside).unwrap(), part);
+            if let Some(example) = space.example(part) {
+                assert!(space.contains(part, &example), "{example}");
+            }
+        }
+        assert_eq!(whole, space.everything());
+        let all = space.count(space.everything());
+        assert!((count / all - 1.0).abs() < 1e-9, "{count} {all}");
+    }
+}
+
+#[test]
+fn blocks_are_the_region_and_no_more() {
+    for seed in 0..300 {
+        let ruleset = small_ruleset(&mut Random::new(seed));
+        let mut space = Space::new(&[&ruleset]);
+        let decided = Decided::new(&mut space, &ruleset, BuiltIn::Input).unwrap();
+        let accepted = decided.verdict(Verdict::Accept);
+        let blocks = space.blocks(accepted, 200).unwrap();
+        let mut whole = blocks.rest;
+        for block in &blocks.blocks {
+            let own = space.block(block).unwrap();
+            assert!(
+                space.is_within(own, accepted).unwrap(),
+                "seed {seed}: {block}"
+            );
+            whole = space.unite(whole, own).unwrap();
+        }
+        assert_eq!(whole, accepted, "seed {seed}");
+        assert!(blocks.rest.is_empty() || blocks.blocks.len() == 200);
+    }
+}
+
+#[test]
+fn work_is_bounded() {
+    let ruleset = small_ruleset(&mut Random::new(7));
+    let interfaces = Space::new(&[&ruleset]).interfaces().to_vec();
+    let mut space = Space::with_interfaces(interfaces, 5);
+    let decided = Decided::new(&mut space, &ruleset, BuiltIn::Input);
+    assert_eq!(decided.map(|_| ()), Err(TooLarge));
+}
