@@ -3,6 +3,7 @@
 //! * a [`Space`] makes and compares [`Region`]s: exact sets of packets,
 //! * [`Decided`] says which packets a chain accepts, denies and logs, and
 //!   which of them each rule sees,
+//! * [`explain`] follows one packet past every rule,
 //! * every answer that is a set has an example in it, and every comparison is
 //!   a proof: equal regions hold the same packets.
 //!
@@ -11,7 +12,9 @@
 //! semantics reference in `docs/semantics.md`.
 
 mod decided;
+mod explain;
 mod space;
 
 pub use decided::{Decided, Passage};
+pub use explain::{Considered, Explanation, explain, reason};
 pub use space::{Block, Blocks, Packet, Parts, Region, Space, TooLarge};

@@ -52,7 +52,29 @@ impl Reference {
         key: &PacketKey,
         trace: &mut Trace,
     ) -> Outcome {
-        self.walk(chain, trace, |rule| rule.conditions.hold(key, interface))
+        self.walk(chain, trace, |_, rule| rule.conditions.hold(key, interface))
+    }
+
+    /// Walks as [`walk_from`](Self::walk_from) does, and tells `note` of every
+    /// rule that the packet is compared with, in order: its place, and the
+    /// first condition that fails, or `None` if the rule matches.
+    ///
+    /// # Panics
+    ///
+    /// If the ruleset has no chain number `chain`.
+    pub fn walk_noting(
+        &self,
+        chain: usize,
+        interface: &InterfaceName,
+        key: &PacketKey,
+        trace: &mut Trace,
+        mut note: impl FnMut(Place, Option<Field>),
+    ) -> Outcome {
+        self.walk(chain, trace, |place, rule| {
+            let failed = rule.conditions.first_failed(key, interface);
+            note(place, failed);
+            failed.is_none()
+        })
     }
 
     /// Whether the outcome, or a log line on the way, would need one of the
@@ -65,7 +87,7 @@ impl Reference {
         };
         let logs_them = missing == Missing::PortsAndFlags || key.protocol == protocol::TCP;
         let mut needed = false;
-        self.walk(step.chain.position(), &mut Trace::new(), |rule| {
+        self.walk(step.chain.position(), &mut Trace::new(), |_, rule| {
             let conditions = &rule.conditions;
             let rest_holds = Field::ALL
                 .iter()
@@ -85,18 +107,25 @@ impl Reference {
         &self,
         start: usize,
         trace: &mut Trace,
-        mut matches: impl FnMut(&Rule) -> bool,
+        mut matches: impl FnMut(Place, &Rule) -> bool,
     ) -> Outcome {
         let chains = self.ruleset.chains();
         let (mut chain, mut next) = (start, 0);
         trace.clear();
         loop {
-            let found = chains[chain]
-                .rules()
-                .iter()
-                .enumerate()
-                .skip(next)
-                .find(|(_, rule)| matches(rule));
+            let found =
+                chains[chain]
+                    .rules()
+                    .iter()
+                    .enumerate()
+                    .skip(next)
+                    .find(|(number, rule)| {
+                        let place = Place {
+                            chain: chain as u32,
+                            rule: *number as u32,
+                        };
+                        matches(place, rule)
+                    });
             let target = match found {
                 None => Some(Target::Return),
                 Some((number, rule)) => {

@@ -8,6 +8,7 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 
 use crate::commands::bench::BenchArgs;
+use crate::commands::explain::ExplainArgs;
 
 /// A stateless packet filter engine in user space that speaks ipchains.
 #[derive(Debug, Parser)]
@@ -32,6 +33,7 @@ PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Bench(BenchArgs),
+    Explain(ExplainArgs),
     Replay(Box<ReplayArgs>),
     InstallLinks(InstallLinksArgs),
 }
@@ -215,7 +217,7 @@ fn network(text: &str) -> Result<Network, String> {
     Ok(network)
 }
 
-fn built_in(text: &str) -> Result<BuiltIn, String> {
+pub(crate) fn built_in(text: &str) -> Result<BuiltIn, String> {
     BuiltIn::from_name(text).ok_or_else(|| "packets enter at input, forward or output".to_owned())
 }
 

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Some(ipchains) => ipchains.run(),
         None => match Cli::parse_from(arguments).command {
             Command::Bench(args) => commands::bench::run(&args),
+            Command::Explain(args) => commands::explain::run(&args),
             Command::Replay(args) => commands::replay::run(&args),
             Command::InstallLinks(args) => commands::install_links::run(&args),
         },

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use anyhow::{Context, anyhow};
+use portcullis_core::names::ChainName;
 use portcullis_core::ruleset::Ruleset;
 use portcullis_syntax::ipchains::Fidelity;
 use portcullis_syntax::names::Names;
@@ -33,6 +34,46 @@ pub(crate) enum Hosts {
 
 const SERVICES: &str = "/etc/services";
 
+/// A file of rules that was read, for commands that point into it.
+pub(crate) struct RuleFile {
+    /// Its name, fit to be shown.
+    pub(crate) name: String,
+    /// Its text.
+    pub(crate) source: String,
+    /// What it says.
+    pub(crate) script: Script,
+}
+
+impl RuleFile {
+    /// Where a rule comes from, as `FILE:LINE`; `number` counts from 0.
+    pub(crate) fn place(&self, chain: &ChainName, number: usize) -> String {
+        self.place_of(self.script.origins.rule(chain, number))
+    }
+
+    /// `FILE:LINE` of some bytes; of nothing in particular, `FILE`.
+    pub(crate) fn place_of(&self, span: Option<&Range<usize>>) -> String {
+        match self.line_of(span) {
+            Some(line) => format!("{}:{line}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The number of the line where some bytes begin, from 1.
+    pub(crate) fn line_of(&self, span: Option<&Range<usize>>) -> Option<usize> {
+        let before = self.source.get(..span?.start)?;
+        Some(before.matches('\n').count() + 1)
+    }
+
+    /// A rule's command as it stands in the file, on one line.
+    pub(crate) fn command(&self, chain: &ChainName, number: usize) -> String {
+        let span = self.script.origins.rule(chain, number);
+        let text = span.and_then(|span| self.source.get(span.clone()));
+        let words = text.unwrap_or_default().split_whitespace();
+        let words: Vec<&str> = words.filter(|word| *word != "\\").collect();
+        printable(&words.join(" "))
+    }
+}
+
 /// Loads rules; `-` is standard input. Mistakes go to standard error; where
 /// they are not tolerated, there is no ruleset.
 pub(crate) fn load(
@@ -40,13 +81,23 @@ pub(crate) fn load(
     on_mistake: OnMistake,
     hosts: Hosts,
 ) -> anyhow::Result<Option<Ruleset>> {
+    let loaded = load_file(path, on_mistake, hosts, "nothing was judged")?;
+    Ok(loaded.map(|it| it.script.ruleset))
+}
+
+/// Loads rules with their places; `outcome` says what mistakes mean.
+pub(crate) fn load_file(
+    path: &Path,
+    on_mistake: OnMistake,
+    hosts: Hosts,
+    outcome: &str,
+) -> anyhow::Result<Option<RuleFile>> {
     let file = printable(&path.display().to_string());
     let source = read(path).with_context(|| format!("cannot read the rules {file}"))?;
     if source.contains('\0') {
         return Err(anyhow!("{file} is not a text file of rules"));
     }
-    let mut names = Names::new();
-    add_services(&mut names);
+    let mut names = names();
     if hosts == Hosts::LookedUp {
         names.resolve_with(Box::new(SystemResolver));
     }
@@ -68,16 +119,22 @@ pub(crate) fn load(
     match on_mistake {
         OnMistake::KeepGoing if decided => {
             Shown::new(&file, &source).report(&script);
-            Ok(Some(script.ruleset))
         }
         _ => {
-            let text = explain(&file, &source, &script, "nothing was judged");
+            let text = explain(&file, &source, &script, outcome);
             if !text.is_empty() {
                 tell(format_args!("{}", text.trim_end()));
             }
-            Ok(script.mistakes.is_empty().then_some(script.ruleset))
+            if !script.mistakes.is_empty() {
+                return Ok(None);
+            }
         }
     }
+    Ok(Some(RuleFile {
+        name: file,
+        source,
+        script,
+    }))
 }
 
 /// Reads a file of rules, or standard input.
@@ -105,6 +162,13 @@ pub(crate) fn decode(bytes: Vec<u8>) -> String {
     } else {
         text.replace('\r', "\n")
     }
+}
+
+/// The built-in names and this machine's services.
+pub(crate) fn names() -> Names {
+    let mut names = Names::new();
+    add_services(&mut names);
+    names
 }
 
 /// Adds this machine's services to the built-in ones.

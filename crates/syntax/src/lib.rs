@@ -5,6 +5,7 @@
 //! * [`scripts`] are `ipchains-save` and `ipchains-restore`,
 //! * [`listing`], [`save`] and [`proc_files`] print rulesets in the three
 //!   formats of their time,
+//! * [`packet_words`] reads packets that people describe,
 //! * [`steps`] reads which chains the packets of a capture meet,
 //! * [`names`] holds the tables of services, protocols and ICMP types.
 //!
@@ -16,6 +17,7 @@ pub mod classbench;
 pub mod ipchains;
 pub mod listing;
 pub mod names;
+pub mod packet_words;
 pub mod proc_files;
 pub mod save;
 pub mod script;

@@ -62,12 +62,19 @@ enum Operation {
 pub fn run(words: &[String], ruleset: &mut Ruleset, names: &Names, fidelity: Fidelity) -> Output {
     match parse(words, names, fidelity) {
         Ok(command) => command.run(ruleset, names),
-        Err(error) => Output {
+        Err(error) => Output::refusal(words, error),
+    }
+}
+
+impl Output {
+    /// What comes of a command line that is not understood.
+    pub(crate) fn refusal(words: &[String], error: UsageError) -> Self {
+        Self {
             stderr: error.report(words.first().map_or("ipchains", String::as_str)),
             status: 2,
             error: Some(RunError::Usage(error)),
-            ..Output::default()
-        },
+            ..Self::default()
+        }
     }
 }
 

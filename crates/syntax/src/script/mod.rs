@@ -7,6 +7,7 @@
 //! used is the caller's decision.
 
 mod hints;
+mod origins;
 mod words;
 
 use std::ops::Range;
@@ -17,6 +18,7 @@ use portcullis_core::ruleset::{BuiltIn, EditError, Policy, Ruleset};
 use crate::ipchains::{self, Fidelity, Output, RunError};
 use crate::names::Names;
 
+pub use origins::Origins;
 pub use words::{Lines, ShellError, Variables, Word};
 
 /// What a file of rules says.
@@ -30,6 +32,8 @@ pub struct Script {
     pub printed: Vec<Printed>,
     /// How many commands there were.
     pub commands: usize,
+    /// Where in the file each part of the ruleset comes from.
+    pub origins: Origins,
 }
 
 /// What a mistake means for the rest of the file.
@@ -80,6 +84,7 @@ pub fn read_as(source: &str, names: &Names, fidelity: Fidelity) -> Script {
         mistakes: Vec::new(),
         printed: Vec::new(),
         commands: 0,
+        origins: Origins::default(),
     };
     let mut variables = Variables::default();
     for line in Lines::new(source) {
@@ -117,10 +122,10 @@ impl Script {
             let arguments: Vec<String> = std::iter::once("ipchains".to_owned())
                 .chain(texts)
                 .collect();
-            let output = ipchains::run(&arguments, &mut self.ruleset, names, fidelity);
+            let output = self.execute(&arguments, words, names, fidelity);
             self.note(source, words, 1, output, names);
         } else if program == "ipchains" {
-            let output = ipchains::run(&texts, &mut self.ruleset, names, fidelity);
+            let output = self.execute(&texts, words, names, fidelity);
             self.note(source, words, 0, output, names);
         } else {
             self.mistakes.push(Mistake {
@@ -136,6 +141,27 @@ impl Script {
                 report: format!("{}: not run\n", texts[0]),
             });
         }
+    }
+
+    /// Runs a command and follows what it does to which rule.
+    fn execute(
+        &mut self,
+        arguments: &[String],
+        words: &[Word],
+        names: &Names,
+        fidelity: Fidelity,
+    ) -> Output {
+        let command = match ipchains::parse(arguments, names, fidelity) {
+            Ok(command) => command,
+            Err(error) => return Output::refusal(arguments, error),
+        };
+        let before = Origins::before(&command, &self.ruleset);
+        let output = command.run(&mut self.ruleset, names);
+        let span = whole(words);
+        let succeeded = output.status == 0;
+        self.origins
+            .follow(&command, &span, &before, &self.ruleset, succeeded);
+        output
     }
 
     /// Files the outcome of a command whose word `i` is `words[i - shift]`.
@@ -176,6 +202,7 @@ impl Script {
             }
             (Some(chain), Some(policy)) => {
                 self.ruleset.set_policy(chain, policy);
+                self.origins.set_policy(chain, whole(words));
                 Ok(())
             }
             (Some(_), None) => Err((1, format!("`{policy}' is not a policy"))),
@@ -185,10 +212,16 @@ impl Script {
                     0,
                     format!("chain name `{chain}' is longer than 8 characters"),
                 )),
-                Some(name) => self.ruleset.new_chain(name).map_err(|error| match error {
-                    EditError::ChainExists => (0, format!("chain `{chain}' exists already")),
-                    error => (0, error.to_string()),
-                }),
+                Some(name) => match self.ruleset.new_chain(name) {
+                    Ok(()) => {
+                        self.origins.new_chain(name, whole(words));
+                        Ok(())
+                    }
+                    Err(EditError::ChainExists) => {
+                        Err((0, format!("chain `{chain}' exists already")))
+                    }
+                    Err(error) => Err((0, error.to_string())),
+                },
             },
         };
         if let Err((at, message)) = result {
@@ -207,6 +240,12 @@ impl Script {
             });
         }
     }
+}
+
+/// The bytes from the first word to the last.
+fn whole(words: &[Word]) -> Range<usize> {
+    let start = words.first().map_or(0, |word| word.span.start);
+    start..words.last().map_or(start, |word| word.span.end)
 }
 
 /// Whether a command decides about the commands after it.

@@ -1,0 +1,223 @@
+//! The packet that a question is about: words, a log line, or one of a capture.
+
+use std::fmt;
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail};
+use portcullis_analysis::{Packet, explain};
+use portcullis_core::names::InterfaceName;
+use portcullis_core::packet::{Ipv4Packet, Missing, PacketKey, Suspect, protocol};
+use portcullis_core::packet_log::PacketLog;
+use portcullis_core::reference::Reference;
+use portcullis_core::ruleset::BuiltIn;
+use portcullis_core::traversal::Step;
+use portcullis_runtime::Direction;
+use portcullis_runtime::capture::{CaptureReader, Record};
+use portcullis_runtime::link::{Network, network_layer};
+use portcullis_syntax::packet_words;
+
+use super::ExplainArgs;
+use crate::report::stderr::{printable, tell};
+use crate::rules;
+
+/// What is asked.
+pub(super) struct Question {
+    /// The chain to start in, numbered from 0.
+    pub(super) chain: usize,
+    pub(super) packet: Described,
+}
+
+/// A packet, or why rules never see it.
+pub(super) enum Described {
+    Packet(Packet),
+    Suspect(Suspect),
+}
+
+impl fmt::Display for Described {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packet(packet) => packet.fmt(f),
+            Self::Suspect(_) => f.write_str("a suspect fragment"),
+        }
+    }
+}
+
+const LOG: &str = "Packet log: ";
+
+/// Reads whatever describes the packet.
+pub(super) fn read(args: &ExplainArgs, reference: &Reference) -> anyhow::Result<Question> {
+    let text = args.packet.join(" ");
+    if let Some(start) = text.find(LOG) {
+        return log_line(text[start..].trim_end(), reference);
+    }
+    if let Some((file, number)) = text.rsplit_once('#')
+        && let Ok(number) = number.parse()
+    {
+        return captured(Path::new(file), number, args, reference);
+    }
+    let words = packet_words::read(&text, &rules::names());
+    let words = words.map_err(|error| {
+        anyhow!(
+            "{}; `portcullis explain --help' shows packets",
+            printable(&error.to_string())
+        )
+    })?;
+    Ok(Question {
+        chain: words.chain.position(),
+        packet: Described::Packet(Packet {
+            interface: words.interface,
+            key: words.key,
+        }),
+    })
+}
+
+fn log_line(line: &str, reference: &Reference) -> anyhow::Result<Question> {
+    use portcullis_core::matcher::Matcher as _;
+
+    let log: PacketLog = line
+        .parse()
+        .map_err(|error| anyhow!("this is no whole packet-log line: {error}"))?;
+    let packet = Packet {
+        interface: log.interface,
+        key: logged_key(&log),
+    };
+    let ruleset = reference.ruleset();
+    let logged = ruleset.position(&log.chain);
+    let number = log.rule.wrapping_sub(1);
+    // A user chain was entered from a built-in one: from the one that writes
+    // this line.
+    let wrote = |chain: &BuiltIn| {
+        let explanation = explain(reference, chain.position(), &packet, 0);
+        let mut matched = explanation.matched.iter();
+        matched.any(|it| Some(it.chain as usize) == logged && it.rule == number)
+    };
+    let own = BuiltIn::from_name(log.chain.as_str());
+    let chain = own.or_else(|| BuiltIn::ALL.into_iter().find(wrote));
+    let chain = match (chain, logged) {
+        (Some(chain), _) => chain.position(),
+        (None, Some(chain)) => chain,
+        (None, None) => bail!(
+            "these rules have no chain `{}'",
+            printable(log.chain.as_str())
+        ),
+    };
+    let explanation = explain(reference, chain, &packet, 0);
+    let mut matched = explanation.matched.iter();
+    if !matched.any(|it| Some(it.chain as usize) == logged && it.rule == number) {
+        tell(format_args!(
+            "these rules would not have written this line: the packet does not meet rule {} of {}",
+            log.rule,
+            printable(log.chain.as_str())
+        ));
+    }
+    Ok(Question {
+        chain,
+        packet: Described::Packet(packet),
+    })
+}
+
+/// The key of a packet that was logged (§3, §6.1).
+fn logged_key(log: &PacketLog) -> PacketKey {
+    let packet = &log.packet;
+    let header = 20 + 4 * packet.options.words().len();
+    let needed = match packet.protocol {
+        protocol::TCP => 16,
+        protocol::UDP | protocol::ICMP => 8,
+        _ => 0,
+    };
+    let offset = packet.fragment & 0x1fff;
+    PacketKey {
+        source: packet.source,
+        destination: packet.destination,
+        source_port: packet.source_port,
+        destination_port: packet.destination_port,
+        protocol: packet.protocol,
+        fragment: offset != 0 || usize::from(packet.length) < header + needed,
+        syn: log.syn,
+    }
+}
+
+fn captured(
+    file: &Path,
+    number: u64,
+    args: &ExplainArgs,
+    reference: &Reference,
+) -> anyhow::Result<Question> {
+    let shown = printable(&file.display().to_string());
+    let mut reader = CaptureReader::open(file)?;
+    while let Some(record) = reader.next_record()? {
+        if record.number == number {
+            return of_record(&record, args, reference)
+                .with_context(|| format!("packet {number} of {shown}"));
+        }
+    }
+    bail!(
+        "{shown} has {} packets; there is no packet {number}",
+        reader.records()
+    );
+}
+
+fn of_record(
+    record: &Record<'_>,
+    args: &ExplainArgs,
+    reference: &Reference,
+) -> anyhow::Result<Question> {
+    let network = network_layer(record.interface.link_type, record.data);
+    let Network::Ipv4 {
+        packet, direction, ..
+    } = network
+    else {
+        bail!("it carries no IPv4");
+    };
+    let wire_length = (record.original_length as usize)
+        .saturating_sub(record.data.len() - packet.len())
+        .max(packet.len());
+    let packet = Ipv4Packet::sent(packet, wire_length)
+        .map_err(|_| anyhow!("its IPv4 header is damaged or cut short"))?;
+    let chain = match (args.chain, record.direction.or(direction)) {
+        (Some(chain), _) => chain,
+        (None, Some(Direction::Outbound)) => BuiltIn::Output,
+        (None, Some(Direction::Inbound)) => BuiltIn::Input,
+        (None, None) => {
+            tell(format_args!(
+                "the capture does not say which way it went: --chain input is assumed"
+            ));
+            BuiltIn::Input
+        }
+    };
+    let named = record
+        .interface
+        .name
+        .as_deref()
+        .map(InterfaceName::for_device);
+    let interface = match (args.interface, named) {
+        (Some(interface), _) | (None, Some((interface, _))) => interface,
+        (None, None) => {
+            tell(format_args!(
+                "the capture does not name its interface: --interface eth0 is assumed"
+            ));
+            InterfaceName::for_device("eth0").0
+        }
+    };
+    let packet_key = match packet.key() {
+        Ok(key) => key,
+        Err(suspect) => {
+            return Ok(Question {
+                chain: chain.position(),
+                packet: Described::Suspect(suspect),
+            });
+        }
+    };
+    let step = Step { chain, interface };
+    let missing = packet.missing();
+    if missing != Missing::Nothing && reference.needs(missing, &step, &packet_key) {
+        bail!("the capture cut off fields that these rules ask for");
+    }
+    Ok(Question {
+        chain: chain.position(),
+        packet: Described::Packet(Packet {
+            interface,
+            key: packet_key,
+        }),
+    })
+}
