@@ -1,6 +1,6 @@
 //! What a chain does with every packet at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use portcullis_core::matcher::{MOST_MATCHED, Place};
 use portcullis_core::ruleset::{BuiltIn, Rule, Ruleset, Target, Verdict};
@@ -12,6 +12,8 @@ use crate::{Region, Space, TooLarge};
 pub struct Decided {
     /// The packets of each verdict, in the order of [`Verdict::ALL`].
     verdicts: [Region; Verdict::ALL.len()],
+    /// The redirected packets of each port.
+    redirects: BTreeMap<u16, Region>,
     /// Packets that met the policy.
     pub policy: Region,
     /// Packets that were denied because chains call each other in a circle.
@@ -72,6 +74,7 @@ impl Decided {
             known: HashMap::new(),
             decided: Self {
                 verdicts: [Region::EMPTY; Verdict::ALL.len()],
+                redirects: BTreeMap::new(),
                 policy: Region::EMPTY,
                 looped: Region::EMPTY,
                 logged: Region::EMPTY,
@@ -95,6 +98,13 @@ impl Decided {
     /// The packets that get a verdict.
     pub fn verdict(&self, verdict: Verdict) -> Region {
         self.verdicts[verdict as usize]
+    }
+
+    /// The packets that are redirected, by the port that the rule names.
+    pub fn redirects(&self) -> impl Iterator<Item = (u16, Region)> {
+        self.redirects
+            .iter()
+            .map(|(port, packets)| (*port, *packets))
     }
 
     /// What passes a rule; `place` counts from 0.
@@ -220,6 +230,11 @@ impl Walk<'_> {
             Some(target) => {
                 let verdict = target.verdict().unwrap_or(Verdict::Deny);
                 self.decided.add(self.space, verdict, matched)?;
+                if let Target::Redirect(port) = target {
+                    let redirects = &mut self.decided.redirects;
+                    let known = redirects.entry(port).or_insert(Region::EMPTY);
+                    *known = self.space.unite(*known, matched)?;
+                }
                 Ok((Region::EMPTY, Region::EMPTY, 1))
             }
         }

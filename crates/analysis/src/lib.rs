@@ -4,6 +4,7 @@
 //! * [`Decided`] says which packets a chain accepts, denies and logs, and
 //!   which of them each rule sees,
 //! * [`explain`] follows one packet past every rule,
+//! * [`compare`] says which packets two rulesets treat differently,
 //! * every answer that is a set has an example in it, and every comparison is
 //!   a proof: equal regions hold the same packets.
 //!
@@ -11,10 +12,12 @@
 //! in [`TooLarge`], never in a guess. Section numbers ("§4") are those of the
 //! semantics reference in `docs/semantics.md`.
 
+mod compare;
 mod decided;
 mod explain;
 mod space;
 
+pub use compare::{Change, ChangeKind, compare};
 pub use decided::{Decided, Passage};
 pub use explain::{Considered, Explanation, explain, reason};
 pub use space::{Block, Blocks, Packet, Parts, Region, Space, TooLarge};

@@ -8,6 +8,7 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 
 use crate::commands::bench::BenchArgs;
+use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
 
 /// A stateless packet filter engine in user space that speaks ipchains.
@@ -33,6 +34,7 @@ PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Bench(BenchArgs),
+    Diff(DiffArgs),
     Explain(ExplainArgs),
     Replay(Box<ReplayArgs>),
     InstallLinks(InstallLinksArgs),
@@ -196,7 +198,7 @@ pub(crate) struct VerdictFile {
     pub(crate) file: PathBuf,
 }
 
-fn network(text: &str) -> Result<Network, String> {
+pub(crate) fn network(text: &str) -> Result<Network, String> {
     let (address, length) = match text.split_once('/') {
         Some((address, length)) => (address, length.parse().ok()),
         None => (text, Some(32)),

@@ -1,6 +1,7 @@
 //! What commands print.
 
 pub(crate) mod decider;
+pub(crate) mod decision;
 pub(crate) mod log_lines;
 pub(crate) mod output_file;
 pub(crate) mod progress;

@@ -16,6 +16,7 @@ use portcullis_core::ruleset::{BuiltIn, Chain, Rule, Ruleset, Target};
 use serde_json::{Value, json};
 
 use crate::args::built_in;
+use crate::report::decision::decision;
 use crate::report::stdout;
 use crate::rules::{self, Hosts, OnMistake, RuleFile};
 use crate::{DONE, USAGE};
@@ -63,7 +64,7 @@ Exit status: 0 explained; 2 the command line, a file or a rule is wrong.";
 /// Rules to show before the rest is only counted.
 const MOST_SHOWN: usize = 10_000;
 
-fn interface(text: &str) -> Result<InterfaceName, String> {
+pub(crate) fn interface(text: &str) -> Result<InterfaceName, String> {
     let (name, changed) = InterfaceName::for_device(text);
     if changed || text.is_empty() {
         return Err("an interface name has 1 to 15 characters and no blanks".to_owned());
@@ -168,42 +169,13 @@ impl Report<'_> {
 
     /// The last line.
     fn verdict(&self) -> String {
-        let explanation = match self.answer {
-            Ok(explanation) => explanation,
+        match self.answer {
+            Ok(explanation) => decision(self.rules, self.question.chain, explanation),
             Err(Suspect::TcpFragment) => {
-                return "DENY before any rule: a TCP fragment that would overwrite the flags"
-                    .to_owned();
+                "DENY before any rule: a TCP fragment that would overwrite the flags".to_owned()
             }
             Err(Suspect::ShortFirstFragment) => {
-                return "DENY before any rule: a first fragment too short for its ports".to_owned();
-            }
-        };
-        match (explanation.outcome, explanation.ending) {
-            (Outcome::PassedThrough, _) => "the packet leaves the chain at its end".to_owned(),
-            (Outcome::Loop, Ending::TooLong) => {
-                "DENY: so many rules matched that the walk was cut short".to_owned()
-            }
-            (Outcome::Loop, _) => "DENY: the chains call each other in a circle".to_owned(),
-            (Outcome::Verdict(verdict), Ending::Rule) => match explanation.matched.last() {
-                Some(place) => {
-                    let (chain, _) = self.rule(*place);
-                    let number = place.rule as usize;
-                    let at = self.rules.place(chain.name(), number);
-                    format!("{verdict} by {at}, rule {} of {}", number + 1, chain.name())
-                }
-                None => verdict.to_string(),
-            },
-            (Outcome::Verdict(verdict), _) => {
-                let chain = &self.ruleset().chains()[self.question.chain];
-                let built_in = BuiltIn::from_name(chain.name().as_str());
-                let set = built_in.and_then(|it| self.rules.script.origins.policy(it));
-                match set {
-                    Some(span) => {
-                        let at = self.rules.place_of(Some(span));
-                        format!("{verdict} by the policy of {} ({at})", chain.name())
-                    }
-                    None => format!("{verdict} by the policy of {}, as after boot", chain.name()),
-                }
+                "DENY before any rule: a first fragment too short for its ports".to_owned()
             }
         }
     }

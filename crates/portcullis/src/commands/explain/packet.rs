@@ -5,18 +5,15 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use portcullis_analysis::{Packet, explain};
-use portcullis_core::names::InterfaceName;
-use portcullis_core::packet::{Ipv4Packet, Missing, PacketKey, Suspect, protocol};
+use portcullis_core::packet::{PacketKey, Suspect, protocol};
 use portcullis_core::packet_log::PacketLog;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::BuiltIn;
-use portcullis_core::traversal::Step;
-use portcullis_runtime::Direction;
-use portcullis_runtime::capture::{CaptureReader, Record};
-use portcullis_runtime::link::{Network, network_layer};
+use portcullis_runtime::capture::CaptureReader;
 use portcullis_syntax::packet_words;
 
 use super::ExplainArgs;
+use crate::captured::Viewpoint;
 use crate::report::stderr::{printable, tell};
 use crate::rules;
 
@@ -146,78 +143,33 @@ fn captured(
     let shown = printable(&file.display().to_string());
     let mut reader = CaptureReader::open(file)?;
     while let Some(record) = reader.next_record()? {
-        if record.number == number {
-            return of_record(&record, args, reference)
-                .with_context(|| format!("packet {number} of {shown}"));
+        if record.number != number {
+            continue;
         }
+        let seen = Viewpoint {
+            chain: args.chain,
+            interface: args.interface,
+            ..Viewpoint::default()
+        }
+        .see(&record, reference)
+        .with_context(|| format!("packet {number} of {shown}"))?;
+        for remark in seen.assumed {
+            tell(format_args!("{remark}"));
+        }
+        let step = seen.steps[0];
+        return Ok(Question {
+            chain: step.chain.position(),
+            packet: match seen.key {
+                Ok(key) => Described::Packet(Packet {
+                    interface: step.interface,
+                    key,
+                }),
+                Err(suspect) => Described::Suspect(suspect),
+            },
+        });
     }
     bail!(
         "{shown} has {} packets; there is no packet {number}",
         reader.records()
     );
-}
-
-fn of_record(
-    record: &Record<'_>,
-    args: &ExplainArgs,
-    reference: &Reference,
-) -> anyhow::Result<Question> {
-    let network = network_layer(record.interface.link_type, record.data);
-    let Network::Ipv4 {
-        packet, direction, ..
-    } = network
-    else {
-        bail!("it carries no IPv4");
-    };
-    let wire_length = (record.original_length as usize)
-        .saturating_sub(record.data.len() - packet.len())
-        .max(packet.len());
-    let packet = Ipv4Packet::sent(packet, wire_length)
-        .map_err(|_| anyhow!("its IPv4 header is damaged or cut short"))?;
-    let chain = match (args.chain, record.direction.or(direction)) {
-        (Some(chain), _) => chain,
-        (None, Some(Direction::Outbound)) => BuiltIn::Output,
-        (None, Some(Direction::Inbound)) => BuiltIn::Input,
-        (None, None) => {
-            tell(format_args!(
-                "the capture does not say which way it went: --chain input is assumed"
-            ));
-            BuiltIn::Input
-        }
-    };
-    let named = record
-        .interface
-        .name
-        .as_deref()
-        .map(InterfaceName::for_device);
-    let interface = match (args.interface, named) {
-        (Some(interface), _) | (None, Some((interface, _))) => interface,
-        (None, None) => {
-            tell(format_args!(
-                "the capture does not name its interface: --interface eth0 is assumed"
-            ));
-            InterfaceName::for_device("eth0").0
-        }
-    };
-    let packet_key = match packet.key() {
-        Ok(key) => key,
-        Err(suspect) => {
-            return Ok(Question {
-                chain: chain.position(),
-                packet: Described::Suspect(suspect),
-            });
-        }
-    };
-    let step = Step { chain, interface };
-    let missing = packet.missing();
-    if missing != Missing::Nothing && reference.needs(missing, &step, &packet_key) {
-        bail!("the capture cut off fields that these rules ask for");
-    }
-    Ok(Question {
-        chain: chain.position(),
-        packet: Described::Packet(Packet {
-            interface,
-            key: packet_key,
-        }),
-    })
 }
