@@ -20,4 +20,6 @@ mod space;
 pub use compare::{Change, ChangeKind, compare};
 pub use decided::{Decided, Passage};
 pub use explain::{Considered, Explanation, explain, reason};
-pub use space::{Block, Blocks, Packet, Parts, Region, Space, TooLarge};
+pub use space::{
+    Block, Blocks, Interfaces, Packet, Parts, Range, Region, Space, Summary, TooLarge,
+};

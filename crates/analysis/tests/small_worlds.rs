@@ -120,6 +120,31 @@ fn blocks_are_the_region_and_no_more() {
 }
 
 #[test]
+fn summaries_are_the_region_and_no_more() {
+    for seed in 0..60 {
+        let ruleset = small_ruleset(&mut Random::new(seed));
+        let mut space = Space::new(&[&ruleset]);
+        let decided = Decided::new(&mut space, &ruleset, BuiltIn::Input).unwrap();
+        let denied = decided.verdict(Verdict::Deny);
+        let summary = space.summary(denied, 100).unwrap();
+        let mut whole = summary.rest;
+        for range in &summary.ranges {
+            let mut own = space.block(&range.block).unwrap();
+            for except in &range.except {
+                let except = space.block(except).unwrap();
+                own = space.subtract(own, except).unwrap();
+            }
+            assert!(
+                space.is_within(own, denied).unwrap(),
+                "seed {seed}: {range}"
+            );
+            whole = space.unite(whole, own).unwrap();
+        }
+        assert_eq!(whole, denied, "seed {seed}");
+    }
+}
+
+#[test]
 fn work_is_bounded() {
     let ruleset = small_ruleset(&mut Random::new(7));
     let interfaces = Space::new(&[&ruleset]).interfaces().to_vec();

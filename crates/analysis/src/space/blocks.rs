@@ -15,8 +15,8 @@ use super::{Packet, Region, Space, TooLarge};
 /// Packets that a single line describes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Block {
-    /// The interfaces; `None` is any. Each name stands for its class.
-    pub interfaces: Option<Vec<InterfaceName>>,
+    /// The interfaces.
+    pub interfaces: Interfaces,
     /// The protocol; `None` is any.
     pub protocol: Option<u8>,
     /// Which packets of the protocol.
@@ -30,6 +30,17 @@ pub struct Block {
     pub source_ports: PortRange,
     /// Destination ports or ICMP codes, likewise.
     pub destination_ports: PortRange,
+}
+
+/// Which interfaces. Each name stands for its class.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Interfaces {
+    /// All.
+    Any,
+    /// These.
+    Only(Vec<InterfaceName>),
+    /// All others, those included that no rule names.
+    AllBut(Vec<InterfaceName>),
 }
 
 /// Which packets of a protocol.
@@ -60,12 +71,23 @@ impl Space {
     /// Covers a region with at most `most` blocks, each as wide as the region
     /// allows.
     pub fn blocks(&mut self, region: Region, most: usize) -> Result<Blocks, TooLarge> {
+        self.cover(region, region, most)
+    }
+
+    /// Covers a region with at most `most` blocks that may reach out to
+    /// `allowed`, which holds the region.
+    pub(super) fn cover(
+        &mut self,
+        region: Region,
+        allowed: Region,
+        most: usize,
+    ) -> Result<Blocks, TooLarge> {
         let mut rest = region;
         let mut blocks = Vec::new();
         while blocks.len() < most
             && let Some(packet) = self.example(rest)
         {
-            let block = self.widest(&packet, region)?;
+            let block = self.widest(&packet, allowed)?;
             let own = self.block(&block)?;
             rest = self.subtract(rest, own)?;
             blocks.push(block);
@@ -93,14 +115,13 @@ impl Space {
         })?;
         let names = self.interfaces.names().to_vec();
         let all = self.diagram.choice(INTERFACE, kinds, EMPTY, |class| {
-            let named = |it: &Vec<InterfaceName>| it.contains(&names[usize::from(class)]);
-            block.interfaces.as_ref().is_none_or(named)
+            block.interfaces.hold(&names[usize::from(class)])
         })?;
         self.intersect(fields, Region(all))
     }
 
     /// The block of one packet, widened field by field while it stays inside.
-    fn widest(&mut self, packet: &Packet, region: Region) -> Result<Block, TooLarge> {
+    pub(super) fn widest(&mut self, packet: &Packet, region: Region) -> Result<Block, TooLarge> {
         let key = &packet.key;
         let kind = layout::kind_of(key);
         let (none, bounds) = (
@@ -115,7 +136,7 @@ impl Space {
             }
         };
         let mut block = Block {
-            interfaces: Some(vec![packet.interface]),
+            interfaces: Interfaces::Only(vec![packet.interface]),
             protocol: Some(key.protocol),
             parts: match (key.fragment, key.syn) {
                 (true, _) => Parts::Fragments,
@@ -212,18 +233,37 @@ impl Space {
     }
 
     fn widen_interfaces(&mut self, block: &mut Block, region: Region) -> Result<(), TooLarge> {
-        if self.try_wider(block, region, |it| it.interfaces = None)? {
+        if self.try_wider(block, region, |it| it.interfaces = Interfaces::Any)? {
             return Ok(());
         }
+        let mut inside = Vec::new();
         for name in self.interfaces.names().to_vec() {
-            self.try_wider(block, region, |it| {
-                let names = it.interfaces.get_or_insert_default();
-                if !names.contains(&name) {
-                    names.push(name);
-                }
-            })?;
+            let mut wider = inside.clone();
+            wider.push(name);
+            let tried = Block {
+                interfaces: Interfaces::Only(vec![name]),
+                ..block.clone()
+            };
+            let own = self.block(&tried)?;
+            if self.is_within(own, region)? {
+                inside = wider;
+            }
         }
+        block.interfaces = self.named(inside);
         Ok(())
+    }
+
+    /// Says some interfaces so that those which no rule names need no name.
+    pub(super) fn named(&self, inside: Vec<InterfaceName>) -> Interfaces {
+        let names = self.interfaces.names();
+        match (names.len() - inside.len(), self.interfaces.other()) {
+            (0, _) => Interfaces::Any,
+            (_, Some(other)) if inside.contains(&other) => {
+                let outside = names.iter().copied().filter(|it| !inside.contains(it));
+                Interfaces::AllBut(outside.collect())
+            }
+            _ => Interfaces::Only(inside),
+        }
     }
 
     fn widen_kind(&mut self, block: &mut Block, region: Region) -> Result<(), TooLarge> {
@@ -253,8 +293,44 @@ impl Space {
 }
 
 impl Block {
-    fn limits_ports(&self) -> bool {
+    /// Every packet.
+    pub const ALL: Self = Self {
+        interfaces: Interfaces::Any,
+        protocol: None,
+        parts: Parts::All,
+        source: Network::ANY,
+        destination: Network::ANY,
+        source_ports: PortRange::ALL,
+        destination_ports: PortRange::ALL,
+    };
+
+    pub(super) fn limits_ports(&self) -> bool {
         [self.source_ports, self.destination_ports] != [PortRange::ALL; 2]
+    }
+}
+
+impl Interfaces {
+    pub(super) fn hold(&self, name: &InterfaceName) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(names) => names.contains(name),
+            Self::AllBut(names) => !names.contains(name),
+        }
+    }
+}
+
+impl fmt::Display for Interfaces {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (names, before) = match self {
+            Self::Any => return f.write_str("any"),
+            Self::Only(names) => (names, ""),
+            Self::AllBut(names) => (names, "!"),
+        };
+        for (place, name) in names.iter().enumerate() {
+            let separator = if place == 0 { before } else { "," };
+            write!(f, "{separator}{name}")?;
+        }
+        Ok(())
     }
 }
 
@@ -274,11 +350,8 @@ impl Parts {
 /// any:1024-65535 syn`.
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(names) = &self.interfaces {
-            for (place, name) in names.iter().enumerate() {
-                write!(f, "{}{name}", if place == 0 { "" } else { "," })?;
-            }
-            f.write_str(" ")?;
+        if self.interfaces != Interfaces::Any {
+            write!(f, "{} ", self.interfaces)?;
         }
         match self.protocol {
             None => f.write_str("any")?,
@@ -326,7 +399,7 @@ impl fmt::Display for Packet {
     }
 }
 
-fn write_protocol(f: &mut fmt::Formatter<'_>, number: u8) -> fmt::Result {
+pub(super) fn write_protocol(f: &mut fmt::Formatter<'_>, number: u8) -> fmt::Result {
     match number {
         protocol::TCP => f.write_str("tcp"),
         protocol::UDP => f.write_str("udp"),
@@ -335,7 +408,11 @@ fn write_protocol(f: &mut fmt::Formatter<'_>, number: u8) -> fmt::Result {
     }
 }
 
-fn write_side(f: &mut fmt::Formatter<'_>, network: &Network, ports: PortRange) -> fmt::Result {
+pub(super) fn write_side(
+    f: &mut fmt::Formatter<'_>,
+    network: &Network,
+    ports: PortRange,
+) -> fmt::Result {
     let address = Ipv4Addr::from_bits(network.address());
     match network.prefix_length() {
         Some(0) => f.write_str("any")?,

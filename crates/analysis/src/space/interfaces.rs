@@ -60,6 +60,13 @@ impl Classes {
         &self.names
     }
 
+    /// The name that stands for all that no rule speaks of, if there is one.
+    pub(super) fn other(&self) -> Option<InterfaceName> {
+        let last = self.names.last()?;
+        let spoken_of = self.patterns.iter().any(|pattern| pattern.names(last));
+        (!self.patterns.is_empty() && !spoken_of).then_some(*last)
+    }
+
     /// The place of a name's class.
     pub(super) fn class(&self, name: &InterfaceName) -> Option<u16> {
         let alike = |other: &InterfaceName| {

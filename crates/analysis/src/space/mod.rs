@@ -19,6 +19,7 @@ mod blocks;
 mod diagram;
 mod interfaces;
 mod layout;
+mod summary;
 
 use std::fmt;
 
@@ -26,7 +27,8 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::PacketKey;
 use portcullis_core::ruleset::{Conditions, Field, Network, PortRange, Ruleset, Test};
 
-pub use blocks::{Block, Blocks, Parts};
+pub use blocks::{Block, Blocks, Interfaces, Parts};
+pub use summary::{Range, Summary};
 
 use diagram::{Diagram, EMPTY, Exhausted, FULL, Id};
 use interfaces::Classes;

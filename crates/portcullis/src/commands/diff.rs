@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use portcullis_analysis::{Change, ChangeKind, Packet, Region, Space, compare, explain};
+use portcullis_analysis::{Change, ChangeKind, Packet, Space, compare, explain};
 use portcullis_core::names::InterfaceName;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::{BuiltIn, Chain, Network, Verdict};
@@ -62,7 +62,7 @@ pub(crate) struct DiffArgs {
 }
 
 /// Lines that describe one change, at most.
-const MOST_BLOCKS: usize = 8;
+const MOST_RANGES: usize = 8;
 
 /// Runs the command; the result is the exit status.
 pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<u8> {
@@ -175,7 +175,7 @@ impl Described {
         references: &[Reference; 2],
         captured: Option<u64>,
     ) -> anyhow::Result<Self> {
-        let blocks = space.blocks(change.packets, MOST_BLOCKS)?;
+        let summary = space.summary(change.packets, MOST_RANGES)?;
         let start = change.chain.position();
         let example = space.example(change.packets).context("an empty change")?;
         let decided = [0, 1].map(|side: usize| {
@@ -185,8 +185,8 @@ impl Described {
         Ok(Self {
             chain: change.chain,
             kind: change.kind,
-            ranges: blocks.blocks.iter().map(ToString::to_string).collect(),
-            complete: blocks.rest == Region::EMPTY,
+            ranges: summary.ranges.iter().map(ToString::to_string).collect(),
+            complete: summary.rest.is_empty(),
             packets: space.count(change.packets),
             example: format!("{} {example}", change.chain),
             decided,
