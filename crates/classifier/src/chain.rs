@@ -12,6 +12,7 @@ use crate::description::ChainDescription;
 use crate::interfaces::Interfaces;
 use crate::lookup::{Lookup, Preference};
 use crate::plain_rule::{Meets, PlainRule};
+use crate::simd::{Column, Simd};
 
 /// One chain, ready for matching.
 #[derive(Debug)]
@@ -19,8 +20,9 @@ pub(crate) struct CompiledChain {
     pub(crate) lookup: Lookup,
     /// The verdict when the walk ends here; for user chains never used.
     pub(crate) policy: Verdict,
-    /// What the policy and then each rule makes of a packet.
-    pub(crate) outcomes: Vec<Outcome>,
+    /// What the policy and then each rule makes of a packet:
+    /// [`Outcome::code`]s.
+    outcomes: Vec<u32>,
     /// For each rule what follows.
     follows: Vec<Follows>,
     /// For each rule the chain it jumps to; empty if none does.
@@ -95,11 +97,20 @@ impl CompiledChain {
         Self {
             lookup,
             policy,
-            outcomes: outcomes.collect(),
+            outcomes: outcomes.map(Outcome::code).collect(),
             follows,
             callees,
             compile_time: start.elapsed(),
         }
+    }
+
+    /// What becomes of packets by the first rule that each matched, `u32::MAX`
+    /// for none: [`Outcome::code`]s.
+    #[inline(always)]
+    pub(crate) fn outcomes<S: Simd>(&self, simd: S, firsts: &Column, count: usize) -> Column {
+        let mut outcomes = Column(firsts.0.map(|first| first.wrapping_add(1)));
+        simd.look_up(&self.outcomes, &mut outcomes, count);
+        outcomes
     }
 
     /// What follows when rule `number` matches.
@@ -118,7 +129,7 @@ impl CompiledChain {
             chain,
             forms: self.lookup.forms(),
             memory_bytes: self.lookup.memory_bytes()
-                + self.outcomes.len() * size_of::<Outcome>()
+                + self.outcomes.len() * size_of::<u32>()
                 + self.follows.len() * size_of::<Follows>()
                 + self.callees.len() * size_of::<u32>(),
             compile_time: self.compile_time,

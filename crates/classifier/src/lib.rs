@@ -15,12 +15,12 @@ mod block;
 mod chain;
 mod description;
 mod interfaces;
-mod intervals;
 mod lookup;
 mod plain_rule;
 mod probes;
 mod simd;
 mod tree;
+mod trie;
 
 use std::env;
 use std::sync::Arc;
@@ -300,7 +300,8 @@ impl Work for DecideBatch<'_> {
             .lookup
             .first_batch(simd, &probes, interface, &mut firsts);
         batch.begin(probes.count);
-        let mut walks = batch.set_firsts(start as u32, &firsts.0, &chain.outcomes);
+        let outcomes = chain.outcomes(simd, &firsts, probes.count);
+        let mut walks = batch.set_firsts(start as u32, &firsts.0, &outcomes.0);
         while walks != 0 {
             let packet = walks.trailing_zeros() as usize;
             walks &= walks - 1;

@@ -24,54 +24,63 @@ pub struct Batch {
     spans: [(u32, u32); BATCH],
 }
 
-/// What becomes of the packets that a rule or a policy decides. A matcher makes
-/// one for each rule, so that a batch is filled without a question that the
-/// CPU cannot foresee.
+/// What becomes of the packets that a rule or a policy decides, in one word. A
+/// matcher makes one for each rule, so that a batch is filled without a question
+/// that the CPU cannot foresee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(align(4))]
-pub struct Outcome {
-    verdict: Verdict,
-    ending: Ending,
-    matched: Matched,
-    /// Fills the word, which is then copied as one.
-    whole: u8,
-}
-
-/// Where the rules that a packet matched are noted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Matched {
-    None,
-    Single,
-    Several,
-}
+pub struct Outcome(u32);
 
 impl Outcome {
+    /// Set where a rule decides; otherwise it is a policy.
+    const RULE: u32 = 1 << 8;
+    /// Set where more than one rule may have matched.
+    const SEVERAL: u32 = 1 << 9;
+    /// Where the ending stands if several rules matched.
+    const ENDING: u32 = 16;
+    /// Where the verdict stands.
+    const VERDICT: u32 = 0xff;
+
     /// The walk goes on after the rule.
-    pub const WALK: Self = Self {
-        verdict: Verdict::Deny,
-        ending: Ending::Policy,
-        matched: Matched::Several,
-        whole: 0,
-    };
+    pub const WALK: Self = Self(Self::SEVERAL);
 
     /// A rule decides.
     pub const fn of_rule(verdict: Verdict) -> Self {
-        Self {
-            verdict,
-            ending: Ending::Rule,
-            matched: Matched::Single,
-            whole: 0,
-        }
+        Self(verdict as u32 | Self::RULE | (Ending::Rule as u32) << Self::ENDING)
     }
 
     /// No rule matches.
     pub const fn of_policy(policy: Verdict) -> Self {
-        Self {
-            verdict: policy,
-            ending: Ending::Policy,
-            matched: Matched::None,
-            whole: 0,
-        }
+        Self(policy as u32 | (Ending::Policy as u32) << Self::ENDING)
+    }
+
+    fn of_walk(verdict: Verdict, ending: Ending) -> Self {
+        Self(verdict as u32 | Self::SEVERAL | (ending as u32) << Self::ENDING)
+    }
+
+    /// The word, for tables of them.
+    pub const fn code(self) -> u32 {
+        self.0
+    }
+
+    #[inline]
+    fn verdict(self) -> Verdict {
+        Verdict::ALL[(self.0 & Self::VERDICT) as usize % Verdict::ALL.len()]
+    }
+
+    #[inline]
+    fn ending(self) -> Ending {
+        const ENDINGS: [Ending; 4] = [Ending::Rule, Ending::Policy, Ending::Loop, Ending::TooLong];
+        ENDINGS[(self.0 >> Self::ENDING) as usize % ENDINGS.len()]
+    }
+
+    #[inline]
+    fn is_rule(self) -> bool {
+        self.0 & Self::RULE != 0
+    }
+
+    #[inline]
+    fn is_several(self) -> bool {
+        self.0 & Self::SEVERAL != 0
     }
 }
 
@@ -106,40 +115,49 @@ impl Batch {
     /// If fewer packets were decided; likewise the methods below.
     #[inline]
     pub fn verdict(&self, packet: usize) -> Verdict {
-        self.outcome(packet).verdict
+        self.outcome(packet).verdict()
     }
 
     /// How the walk of a packet ended.
     #[inline]
     pub fn ending(&self, packet: usize) -> Ending {
-        self.outcome(packet).ending
+        self.outcome(packet).ending()
     }
 
     /// The rules that a packet matched, in order.
     #[inline]
     pub fn matched(&self, packet: usize) -> &[Place] {
-        let matched = self.outcome(packet).matched;
-        if matched == Matched::Several {
+        let outcome = self.outcome(packet);
+        if outcome.is_several() {
             let (start, end) = self.spans[packet];
             return &self.several[start as usize..end as usize];
         }
         // None or one: a length, not a branch.
-        &slice::from_ref(&self.single[packet])[..usize::from(matched == Matched::Single)]
+        &slice::from_ref(&self.single[packet])[..usize::from(outcome.is_rule())]
     }
 
     /// Adds `sum` to the counters of the rules that a packet matched, and of
     /// the policy if that decided. `chain` is where the packet started.
-    #[inline]
+    #[inline(always)]
     pub fn count(&self, packet: usize, chain: BuiltIn, sum: Counter, counters: &mut CounterTable) {
-        let outcome = self.outcome(packet);
-        if outcome.matched != Matched::Several {
-            counters.decider_mut(self.single[packet]).add(sum);
-            return;
+        match self.outcome(packet).is_several() {
+            false => counters.decider_mut(self.single[packet]).add(sum),
+            true => self.count_several(packet, chain, sum, counters),
         }
+    }
+
+    #[cold]
+    fn count_several(
+        &self,
+        packet: usize,
+        chain: BuiltIn,
+        sum: Counter,
+        counters: &mut CounterTable,
+    ) {
         for place in self.matched(packet) {
             counters.rule_mut(*place).add(sum);
         }
-        if outcome.ending == Ending::Policy {
+        if self.ending(packet) == Ending::Policy {
             counters.policy_mut(chain).add(sum);
         }
     }
@@ -163,24 +181,33 @@ impl Batch {
     }
 
     /// For matchers: answers all packets by the first rule that each matched,
-    /// [`Place::NO_RULE`] where none did. `outcomes` are those of the chain's
-    /// policy and then of its rules.
+    /// [`Place::NO_RULE`] where none did, and the [`Outcome::code`]s of these.
     ///
     /// Gives back the packets whose walk goes on, a bit for each:
     /// [`set_trace`](Self::set_trace) must answer them.
     #[inline(always)]
-    pub fn set_firsts(&mut self, chain: u32, firsts: &[u32; BATCH], outcomes: &[Outcome]) -> u64 {
-        let mut walks = 0;
-        let answers = self.outcomes.iter_mut().zip(&mut self.single);
-        for ((packet, rule), (answer, single)) in
-            firsts.iter().enumerate().zip(answers).take(self.count)
-        {
-            let outcome = outcomes[rule.wrapping_add(1) as usize];
-            *single = Place { chain, rule: *rule };
-            *answer = outcome;
-            walks |= u64::from(outcome.matched == Matched::Several) << packet;
+    pub fn set_firsts(
+        &mut self,
+        chain: u32,
+        firsts: &[u32; BATCH],
+        outcomes: &[u32; BATCH],
+    ) -> u64 {
+        // Without a branch, all of a batch at once.
+        let mut any = 0;
+        for (answer, code) in self.outcomes.iter_mut().zip(outcomes) {
+            *answer = Outcome(*code);
+            any |= *code;
         }
-        walks
+        for (single, rule) in self.single.iter_mut().zip(firsts) {
+            *single = Place { chain, rule: *rule };
+        }
+        if !Outcome(any).is_several() {
+            return 0;
+        }
+        let answers = self.outcomes.iter().take(self.count).enumerate();
+        answers.fold(0, |walks, (packet, answer)| {
+            walks | u64::from(answer.is_several()) << packet
+        })
     }
 
     /// For matchers: a walk noted the answer in a trace.
@@ -192,12 +219,7 @@ impl Batch {
         let start = self.several.len() as u32;
         self.several.extend_from_slice(trace.matched());
         self.spans[packet] = (start, self.several.len() as u32);
-        self.outcomes[packet] = Outcome {
-            verdict,
-            ending: trace.ending(),
-            matched: Matched::Several,
-            whole: 0,
-        };
+        self.outcomes[packet] = Outcome::of_walk(verdict, trace.ending());
     }
 }
 
@@ -209,8 +231,6 @@ impl Default for Batch {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec;
-
     use super::*;
     use crate::ruleset::Ruleset;
 
@@ -218,11 +238,9 @@ mod tests {
     fn policy_rule_and_walk_are_counted_where_they_belong() {
         let chain = BuiltIn::Input;
         let position = chain.position() as u32;
-        let outcomes = vec![
-            Outcome::of_policy(Verdict::Reject),
-            Outcome::of_rule(Verdict::Accept),
-            Outcome::WALK,
-        ];
+        let mut outcomes = [Outcome::of_policy(Verdict::Reject).code(); BATCH];
+        outcomes[1] = Outcome::of_rule(Verdict::Accept).code();
+        outcomes[2] = Outcome::WALK.code();
         let mut firsts = [Place::NO_RULE; BATCH];
         (firsts[1], firsts[2]) = (0, 1);
         let mut batch = Batch::new();
@@ -245,5 +263,22 @@ mod tests {
         let mut counters = CounterTable::new(&Ruleset::new());
         batch.count(0, chain, Counter::of(60), &mut counters);
         assert_eq!(*counters.policy_mut(chain), Counter::of(60));
+    }
+
+    #[test]
+    fn an_outcome_keeps_verdict_and_ending() {
+        for verdict in Verdict::ALL {
+            let (rule, policy) = (Outcome::of_rule(verdict), Outcome::of_policy(verdict));
+            assert_eq!((rule.verdict(), rule.ending()), (verdict, Ending::Rule));
+            assert_eq!(
+                (policy.verdict(), policy.ending()),
+                (verdict, Ending::Policy)
+            );
+            for ending in [Ending::Rule, Ending::Policy, Ending::Loop, Ending::TooLong] {
+                let walk = Outcome::of_walk(verdict, ending);
+                assert_eq!((walk.verdict(), walk.ending()), (verdict, ending));
+                assert!(walk.is_several() && !walk.is_rule());
+            }
+        }
     }
 }

@@ -3,18 +3,18 @@
 use std::collections::HashMap;
 
 use super::Rows;
-use crate::intervals::Intervals;
 use crate::plain_rule::PlainRule;
-use crate::simd::{Column, Line, Simd};
+use crate::simd::Line;
+use crate::trie::Trie;
 
-/// A field's intervals and what belongs to each.
+/// A field's intervals, each with the row of the rules that accept it.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
-    intervals: Intervals,
-    /// For each interval its row.
+    /// Bits of a value.
+    bits: u32,
+    /// The last value of each interval but the last.
+    lasts: Vec<u32>,
     rows: Vec<u32>,
-    /// For each port the same, or empty.
-    direct: Vec<u16>,
 }
 
 /// Collects rows and gives equal ones the same place.
@@ -26,14 +26,15 @@ pub(super) struct RowStore {
 }
 
 impl Field {
-    /// From the range of values each rule accepts, which wraps around where
-    /// its end lies before its start.
+    /// From the range of values of `width` bits that each rule accepts, which
+    /// wraps around where its end lies before its start.
     pub(super) fn new(
         store: &mut RowStore,
         rules: &[PlainRule],
-        max: u32,
+        width: u32,
         range: impl Fn(&PlainRule) -> (u32, u32),
     ) -> Self {
+        let max = u32::MAX >> (32 - width);
         let mut bits = vec![Line::ZERO; store.length];
         // Where a rule begins or ceases to accept.
         let mut turns: Vec<(u32, u32)> = Vec::new();
@@ -63,51 +64,13 @@ impl Field {
             }
         }
         Self {
-            intervals: Intervals::new(&lasts),
+            bits: width,
+            lasts,
             rows,
-            direct: Vec::new(),
         }
     }
 
-    /// What belongs to the interval that `value` lies in.
-    #[inline(always)]
-    pub(super) fn find<S: Simd>(&self, simd: S, value: u32) -> u32 {
-        self.rows[self.intervals.find(simd, value)]
-    }
-
-    /// For the first `count` packets adds what belongs to their values.
-    #[inline(always)]
-    pub(super) fn add_to<S: Simd>(
-        &self,
-        simd: S,
-        values: &Column,
-        sums: &mut Column,
-        count: usize,
-    ) {
-        if self.direct.len() <= usize::from(u16::MAX) {
-            self.intervals
-                .add_owners(simd, &self.rows, values, sums, count);
-            return;
-        }
-        for (sum, value) in sums.0.iter_mut().zip(values.0).take(count) {
-            *sum += u32::from(self.direct[value as usize]);
-        }
-    }
-
-    /// For a field of ports that is searched in several steps, and of which
-    /// all that belongs to intervals fits in 16 bits: a table of all ports.
-    pub(super) fn make_direct(&mut self) {
-        let fits = self.rows.iter().all(|row| *row <= u32::from(u16::MAX));
-        if self.intervals.is_shallow() || !fits {
-            return;
-        }
-        let ends = self.intervals.lasts().chain([u32::from(u16::MAX)]);
-        for (row, last) in self.rows.iter().zip(ends) {
-            self.direct.resize(last as usize + 1, *row as u16);
-        }
-    }
-
-    /// What belongs to each interval.
+    /// The row of each interval.
     pub(super) fn rows(&self) -> &[u32] {
         &self.rows
     }
@@ -119,10 +82,9 @@ impl Field {
         }
     }
 
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.intervals.memory_bytes()
-            + self.rows.len() * size_of::<u32>()
-            + self.direct.len() * size_of::<u16>()
+    /// Ready to be searched.
+    pub(super) fn finish(&self) -> Trie {
+        Trie::new(self.bits, &self.lasts, &self.rows)
     }
 }
 

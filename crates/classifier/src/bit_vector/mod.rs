@@ -15,6 +15,7 @@ use crate::interfaces::Interfaces;
 use crate::plain_rule::{PlainRule, Probe, Protocol};
 use crate::probes::Probes;
 use crate::simd::{Column, Line, Simd};
+use crate::trie::Trie;
 
 /// Rules in one bit vector. Rows grow with the rules, and so do their number:
 /// memory grows with the square.
@@ -23,22 +24,19 @@ pub(crate) const MAX_RULES: usize = 2048;
 /// At most so many lines of bits are intersected beforehand.
 const MAX_COMBINED: usize = 1 << 16;
 
-/// From so many rules on, ports with many intervals get tables of their own.
-const DIRECT_RULES: usize = 64;
-
 /// Distinct values of protocol and kind together.
 const KINDS: usize = 1024;
 
 /// Up to [`MAX_RULES`] rules as rows of bits.
 #[derive(Clone, Debug)]
 pub(crate) struct BitVector {
-    source: Field,
-    destination: Field,
+    source: Trie,
+    destination: Trie,
     services: Services,
     /// For each interface class its row; empty if no rule tests interfaces.
     interfaces: Vec<u32>,
     rows: Rows,
-    /// The rule number of each bit, rising.
+    /// The rule number of each bit, rising; last `u32::MAX`, for no rule.
     numbers: Vec<u32>,
 }
 
@@ -47,15 +45,15 @@ pub(crate) struct BitVector {
 enum Services {
     /// One row for all of them: entry `source + destination + kind`.
     Combined {
-        source_port: Field,
-        destination_port: Field,
+        source_port: Trie,
+        destination_port: Trie,
         kinds: Vec<u32>,
         entries: Vec<u32>,
     },
     /// Three rows.
     Apart {
-        source_port: Field,
-        destination_port: Field,
+        source_port: Trie,
+        destination_port: Trie,
         kinds: Vec<u32>,
     },
 }
@@ -74,10 +72,10 @@ impl BitVector {
     pub(crate) fn new(rules: &[PlainRule], interfaces: &Interfaces) -> Self {
         let mut rows = field::RowStore::new(rules.len());
         let address = |range: Option<(u32, u32)>| range.unwrap_or((0, u32::MAX));
-        let source = Field::new(&mut rows, rules, u32::MAX, |rule| {
+        let source = Field::new(&mut rows, rules, 32, |rule| {
             address(rule.meets.source.range())
         });
-        let destination = Field::new(&mut rows, rules, u32::MAX, |rule| {
+        let destination = Field::new(&mut rows, rules, 32, |rule| {
             address(rule.meets.destination.range())
         });
         let interfaces = match rules.iter().any(|rule| rule.meets.interface != 0) {
@@ -86,12 +84,16 @@ impl BitVector {
         };
         let services = Services::new(&mut rows, rules);
         Self {
-            source,
-            destination,
+            source: source.finish(),
+            destination: destination.finish(),
             services,
             interfaces,
             rows: rows.finish(),
-            numbers: rules.iter().map(|rule| rule.number).collect(),
+            numbers: rules
+                .iter()
+                .map(|rule| rule.number)
+                .chain([u32::MAX])
+                .collect(),
         }
     }
 
@@ -101,7 +103,7 @@ impl BitVector {
     }
 
     pub(crate) fn rule_count(&self) -> usize {
-        self.numbers.len()
+        self.numbers.len() - 1
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
@@ -120,7 +122,7 @@ impl BitVector {
         };
         let fields = [&self.source, &self.destination, a, b];
         let words = c.len() + more + self.interfaces.len() + self.numbers.len();
-        fields.map(Field::memory_bytes).iter().sum::<usize>()
+        fields.map(Trie::memory_bytes).iter().sum::<usize>()
             + words * size_of::<u32>()
             + self.rows.lines.len() * size_of::<Line>()
     }
@@ -140,11 +142,11 @@ impl BitVector {
         };
         let found = match &self.services {
             Services::Combined { .. } if self.interfaces.is_empty() => {
-                let [a, b, c, _] = self.locate(simd, probe, class);
+                let [a, b, c, _] = self.locate(probe, class);
                 simd.first_common(self.rows.get([a, b, c]), bit)
             }
             Services::Combined { .. } => {
-                let rows = self.locate(simd, probe, class);
+                let rows = self.locate(probe, class);
                 simd.first_common(self.rows.get(rows), bit)
             }
             Services::Apart {
@@ -152,14 +154,14 @@ impl BitVector {
                 destination_port,
                 kinds,
             } => {
-                let source = self.source.find(simd, probe.source);
+                let source = self.source.find(probe.source);
                 // Without interface tests the row of the source serves twice.
                 let interface = self.interfaces.get(class as usize).copied();
                 let rows = [
                     source,
-                    self.destination.find(simd, probe.destination),
-                    source_port.find(simd, u32::from(probe.source_port())),
-                    destination_port.find(simd, u32::from(probe.destination_port())),
+                    self.destination.find(probe.destination),
+                    source_port.find(u32::from(probe.source_port())),
+                    destination_port.find(u32::from(probe.destination_port())),
                     kinds[kind_of(probe)],
                     interface.unwrap_or(source),
                 ];
@@ -234,12 +236,7 @@ impl BitVector {
                 simd.first_common_each(lines, length, &rows, count, firsts);
             }
         }
-        for first in firsts.0.iter_mut().take(count) {
-            // No match is beyond the list.
-            if let Some(number) = self.numbers.get(*first as usize) {
-                *first = *number;
-            }
-        }
+        simd.look_up(&self.numbers, firsts, count);
     }
 
     /// For each packet its rows: source, destination, services or source
@@ -257,9 +254,9 @@ impl BitVector {
         } = probes;
         let count = *count;
         let mut rows = [Column::ZERO; 6];
-        self.source.add_to(simd, source, &mut rows[0], count);
-        self.destination
-            .add_to(simd, destination, &mut rows[1], count);
+        rows[0] = self.source.find_each(simd, source, count);
+        rows[1] = self.destination.find_each(simd, destination, count);
+        let mut kind = *kind;
         match &self.services {
             Services::Combined {
                 source_port: by_source,
@@ -267,23 +264,21 @@ impl BitVector {
                 kinds,
                 entries,
             } => {
-                let services = &mut rows[2];
-                by_source.add_to(simd, source_port, services, count);
-                by_destination.add_to(simd, destination_port, services, count);
-                for (row, kind) in services.0.iter_mut().zip(kind.0).take(count) {
-                    *row = entries[(*row + kinds[kind as usize]) as usize];
-                }
+                rows[2] = by_source.find_each(simd, source_port, count);
+                rows[2].add(&by_destination.find_each(simd, destination_port, count));
+                simd.look_up(kinds, &mut kind, count);
+                rows[2].add(&kind);
+                simd.look_up(entries, &mut rows[2], count);
             }
             Services::Apart {
                 source_port: by_source,
                 destination_port: by_destination,
                 kinds,
             } => {
-                by_source.add_to(simd, source_port, &mut rows[2], count);
-                by_destination.add_to(simd, destination_port, &mut rows[4], count);
-                for (row, kind) in rows[5].0.iter_mut().zip(kind.0).take(count) {
-                    *row = kinds[kind as usize];
-                }
+                rows[2] = by_source.find_each(simd, source_port, count);
+                rows[4] = by_destination.find_each(simd, destination_port, count);
+                simd.look_up(kinds, &mut kind, count);
+                rows[5] = kind;
             }
         }
         if let Some(row) = self.interfaces.get(class as usize) {
@@ -295,7 +290,7 @@ impl BitVector {
     /// The rows whose intersection holds the matches; the last one counts
     /// only if rules test interfaces.
     #[inline(always)]
-    fn locate<S: Simd>(&self, simd: S, probe: &Probe, class: u32) -> [u32; 4] {
+    fn locate(&self, probe: &Probe, class: u32) -> [u32; 4] {
         let services = match &self.services {
             Services::Combined {
                 source_port,
@@ -303,15 +298,15 @@ impl BitVector {
                 kinds,
                 entries,
             } => {
-                let source = source_port.find(simd, u32::from(probe.source_port()));
-                let destination = destination_port.find(simd, u32::from(probe.destination_port()));
+                let source = source_port.find(u32::from(probe.source_port()));
+                let destination = destination_port.find(u32::from(probe.destination_port()));
                 entries[(source + destination + kinds[kind_of(probe)]) as usize]
             }
             Services::Apart { .. } => 0,
         };
         [
-            self.source.find(simd, probe.source),
-            self.destination.find(simd, probe.destination),
+            self.source.find(probe.source),
+            self.destination.find(probe.destination),
             services,
             self.interfaces.get(class as usize).copied().unwrap_or(0),
         ]
@@ -321,14 +316,13 @@ impl BitVector {
 impl Services {
     fn new(rows: &mut field::RowStore, rules: &[PlainRule]) -> Self {
         let port = |range: (u16, u16)| (u32::from(range.0), u32::from(range.1));
-        let max = u32::from(u16::MAX);
         // Rows of single fields go to a store of their own: combined, they are
         // not needed any more.
         let mut apart = rows.fork();
-        let mut source_port = Field::new(&mut apart, rules, max, |rule| {
+        let mut source_port = Field::new(&mut apart, rules, 16, |rule| {
             port(rule.meets.source_port.range())
         });
-        let mut destination_port = Field::new(&mut apart, rules, max, |rule| {
+        let mut destination_port = Field::new(&mut apart, rules, 16, |rule| {
             port(rule.meets.destination_port.range())
         });
         let mut kinds = kind_rows(&mut apart, rules);
@@ -350,8 +344,8 @@ impl Services {
             destination_port.renumber(|row| row + place);
             kinds.iter_mut().for_each(|row| *row += place);
             return Self::Apart {
-                source_port,
-                destination_port,
+                source_port: source_port.finish(),
+                destination_port: destination_port.finish(),
                 kinds,
             };
         }
@@ -375,13 +369,9 @@ impl Services {
         for kind in &mut kinds {
             *kind = number(*kind);
         }
-        if rules.len() >= DIRECT_RULES {
-            source_port.make_direct();
-            destination_port.make_direct();
-        }
         Self::Combined {
-            source_port,
-            destination_port,
+            source_port: source_port.finish(),
+            destination_port: destination_port.finish(),
             kinds,
             entries,
         }

@@ -1,17 +1,20 @@
 //! The operations for CPUs with AVX2 and BMI2.
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_loadl_epi64, _mm_movemask_epi8, _mm_prefetch,
-    _mm_set1_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi16,
-    _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_max_epu16, _mm256_max_epu32,
+    __m256i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_cvtsi32_si128, _mm_loadl_epi64, _mm_movemask_epi8,
+    _mm_prefetch, _mm_set1_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_andnot_si256,
+    _mm256_castsi256_ps, _mm256_cmpeq_epi16, _mm256_cmpeq_epi32, _mm256_i32gather_epi32,
+    _mm256_loadu_si256, _mm256_mask_i32gather_epi32, _mm256_max_epu16, _mm256_min_epu32,
     _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_sub_epi16, _mm256_subs_epu16,
-    _mm256_testz_si256, _mm256_xor_si256, _pext_u32, _pext_u64,
+    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_srl_epi32, _mm256_storeu_si256,
+    _mm256_sub_epi16, _mm256_subs_epu16, _mm256_testz_si256, _mm256_xor_si256, _pext_u32,
+    _pext_u64,
 };
 
-use super::{Column, Keys, Line, Owners, Simd, Thresholds, Work, first_line};
+use super::{Column, Line, Simd, Thresholds, Work, first_line};
 use crate::block::{Block, LANES};
 use crate::plain_rule::Probe;
+use crate::trie;
 
 /// Proof that the CPU has AVX2 and BMI2.
 #[derive(Clone, Copy, Debug)]
@@ -42,28 +45,28 @@ impl Avx2 {
 
 impl Simd for Avx2 {
     #[inline(always)]
-    fn below(self, keys: &Keys, value: u32) -> usize {
+    fn look_up(self, table: &[u32], numbers: &mut Column, count: usize) {
         // SAFETY: `self` is the proof of AVX2.
-        unsafe { below(keys, value) }
+        unsafe { look_up(table, numbers, count) }
+    }
+
+    #[inline(always)]
+    fn descend(
+        self,
+        trie: &[u32],
+        values: &Column,
+        shift: u32,
+        entries: &mut Column,
+        count: usize,
+    ) -> bool {
+        // SAFETY: `self` is the proof of AVX2.
+        unsafe { descend(trie, values, shift, entries, count) }
     }
 
     #[inline(always)]
     fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32> {
         // SAFETY: `self` is the proof of AVX2.
         unsafe { first_common(rows, from) }
-    }
-
-    #[inline(always)]
-    fn add_owners(
-        self,
-        keys: &Keys,
-        owners: &Owners,
-        values: &Column,
-        sums: &mut Column,
-        count: usize,
-    ) {
-        // SAFETY: `self` is the proof of AVX2.
-        unsafe { add_owners(keys, owners, values, sums, count) }
     }
 
     #[inline(always)]
@@ -122,40 +125,67 @@ pub(super) fn load(numbers: &[u32; LANES]) -> __m256i {
     unsafe { _mm256_loadu_si256(numbers.as_ptr().cast()) }
 }
 
+/// The place of a table's last entry, for the gathering instructions.
+///
+/// # Panics
+///
+/// If the table is empty, or longer than they can reach.
 #[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn below(keys: &Keys, value: u32) -> usize {
-    let value = _mm256_set1_epi32(value as i32);
-    let mut count = 16;
-    for half in keys.0.as_chunks().0 {
-        let half = load(half);
-        // key >= value where the larger of both is the key.
-        let reached = _mm256_cmpeq_epi32(_mm256_max_epu32(half, value), half);
-        count -= (_mm256_movemask_ps(_mm256_castsi256_ps(reached)) as u32).count_ones();
-    }
-    count as usize
+pub(super) fn last_place(table: &[u32]) -> i32 {
+    let last = table.len().checked_sub(1).map(i32::try_from);
+    last.and_then(Result::ok)
+        .expect("a table has between 1 and 2^31 entries")
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn add_owners(keys: &Keys, owners: &Owners, values: &Column, sums: &mut Column, count: usize) {
-    let values = values.0.as_chunks::<LANES>().0;
-    let sums = sums.0.as_chunks_mut::<LANES>().0;
-    for (values, sums) in values.iter().zip(sums).take(count.div_ceil(LANES)) {
-        let values = load(values);
-        let mut rank = _mm256_set1_epi32(16);
-        for key in keys.0 {
-            let key = _mm256_set1_epi32(key as i32);
-            let reached = _mm256_cmpeq_epi32(_mm256_max_epu32(key, values), key);
-            // A lane of ones is -1.
-            rank = _mm256_add_epi32(rank, reached);
-        }
-        // SAFETY: both are 32 bytes of plain numbers.
-        let ranks: [u32; LANES] = unsafe { std::mem::transmute(rank) };
-        for (sum, rank) in sums.iter_mut().zip(ranks) {
-            *sum += owners.0[rank as usize % 32];
-        }
+fn look_up(table: &[u32], numbers: &mut Column, count: usize) {
+    let last = _mm256_set1_epi32(last_place(table));
+    for chunk in chunks(numbers, count) {
+        let place = _mm256_min_epu32(load(chunk), last);
+        // SAFETY: every place is in the table.
+        let found = unsafe { _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), place) };
+        store(chunk, found);
     }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn descend(trie: &[u32], values: &Column, shift: u32, entries: &mut Column, count: usize) -> bool {
+    let last = _mm256_set1_epi32(last_place(trie));
+    let (bit, slots) = (
+        _mm256_set1_epi32(trie::NODE as i32),
+        _mm256_set1_epi32(trie::SLOTS as i32 - 1),
+    );
+    let shift = _mm_cvtsi32_si128(shift as i32);
+    let mut any = 0;
+    for (entry, value) in chunks(entries, count).zip(values.0.as_chunks().0) {
+        let found = load(entry);
+        // The bit of nodes is the sign, by which lanes are chosen.
+        any |= _mm256_movemask_ps(_mm256_castsi256_ps(found));
+        let slot = _mm256_and_si256(_mm256_srl_epi32(load(value), shift), slots);
+        let place = _mm256_add_epi32(_mm256_andnot_si256(bit, found), slot);
+        let place = _mm256_min_epu32(place, last);
+        // SAFETY: every place is in the trie.
+        let below =
+            unsafe { _mm256_mask_i32gather_epi32::<4>(found, trie.as_ptr().cast(), place, found) };
+        store(entry, below);
+    }
+    any != 0
+}
+
+/// The first `count` numbers eight by eight, and perhaps some more.
+#[inline]
+fn chunks(column: &mut Column, count: usize) -> impl Iterator<Item = &mut [u32; LANES]> {
+    let chunks = column.0.as_chunks_mut().0;
+    chunks.iter_mut().take(count.div_ceil(LANES))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(numbers: &mut [u32; LANES], values: __m256i) {
+    // SAFETY: 32 writable bytes; this store has no wish for alignment.
+    unsafe { _mm256_storeu_si256(numbers.as_mut_ptr().cast(), values) };
 }
 
 #[inline]

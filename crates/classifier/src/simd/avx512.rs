@@ -1,19 +1,20 @@
 //! The operations for CPUs with AVX-512 F, BW, DQ and VL.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm_cmpeq_epi8_mask, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_set1_epi8,
-    _mm256_or_si256, _mm256_set1_epi16, _mm256_testn_epi32_mask, _mm512_add_epi32,
-    _mm512_and_si512, _mm512_castsi256_si512, _mm512_castsi512_si128, _mm512_cmple_epu16_mask,
-    _mm512_cmplt_epu32_mask, _mm512_inserti64x4, _mm512_loadu_si512, _mm512_mask_add_epi32,
-    _mm512_mask_mov_epi64, _mm512_maskz_compress_epi64, _mm512_permutex2var_epi32,
-    _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512, _mm512_test_epi64_mask,
-    _pext_u64,
+    __m256i, __m512i, _mm_cmpeq_epi8_mask, _mm_cvtsi32_si128, _mm_cvtsi128_si64, _mm_loadl_epi64,
+    _mm_set1_epi8, _mm256_or_si256, _mm256_set1_epi16, _mm256_testn_epi32_mask, _mm512_add_epi32,
+    _mm512_and_si512, _mm512_andnot_si512, _mm512_castsi256_si512, _mm512_castsi512_si128,
+    _mm512_cmple_epu16_mask, _mm512_i32gather_epi32, _mm512_inserti64x4, _mm512_loadu_si512,
+    _mm512_mask_i32gather_epi32, _mm512_mask_mov_epi64, _mm512_maskz_compress_epi64,
+    _mm512_min_epu32, _mm512_set1_epi32, _mm512_srl_epi32, _mm512_storeu_si512,
+    _mm512_test_epi32_mask, _mm512_test_epi64_mask, _pext_u64,
 };
 
-use super::avx2::{differs, outside, prefetch};
-use super::{Column, Keys, Line, Owners, Simd, Thresholds, Work, first_line};
+use super::avx2::{differs, last_place, outside, prefetch};
+use super::{Column, Line, Simd, Thresholds, Work, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
+use crate::trie;
 
 /// Proof that the CPU has AVX-512 as far as it is used here, AVX2 and BMI2.
 #[derive(Clone, Copy, Debug)]
@@ -48,28 +49,28 @@ impl Avx512 {
 
 impl Simd for Avx512 {
     #[inline(always)]
-    fn below(self, keys: &Keys, value: u32) -> usize {
+    fn look_up(self, table: &[u32], numbers: &mut Column, count: usize) {
         // SAFETY: `self` is the proof of AVX-512.
-        unsafe { below(keys, value) }
+        unsafe { look_up(table, numbers, count) }
+    }
+
+    #[inline(always)]
+    fn descend(
+        self,
+        trie: &[u32],
+        values: &Column,
+        shift: u32,
+        entries: &mut Column,
+        count: usize,
+    ) -> bool {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { descend(trie, values, shift, entries, count) }
     }
 
     #[inline(always)]
     fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32> {
         // SAFETY: `self` is the proof of AVX-512.
         unsafe { first_common(rows, from) }
-    }
-
-    #[inline(always)]
-    fn add_owners(
-        self,
-        keys: &Keys,
-        owners: &Owners,
-        values: &Column,
-        sums: &mut Column,
-        count: usize,
-    ) {
-        // SAFETY: `self` is the proof of AVX-512.
-        unsafe { add_owners(keys, owners, values, sums, count) }
     }
 
     #[inline(always)]
@@ -110,14 +111,6 @@ impl Simd for Avx512 {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f,popcnt")]
-fn below(keys: &Keys, value: u32) -> usize {
-    // SAFETY: 64 readable bytes; this load has no wish for alignment.
-    let keys = unsafe { _mm512_loadu_si512(keys.0.as_ptr().cast()) };
-    _mm512_cmplt_epu32_mask(keys, _mm512_set1_epi32(value as i32)).count_ones() as usize
-}
-
-#[inline]
 #[target_feature(enable = "avx512f")]
 fn load(line: &Line) -> __m512i {
     // SAFETY: 64 readable bytes; this load has no wish for alignment.
@@ -126,31 +119,60 @@ fn load(line: &Line) -> __m512i {
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn add_owners(keys: &Keys, owners: &Owners, values: &Column, sums: &mut Column, count: usize) {
-    let one = _mm512_set1_epi32(1);
-    let (low, high) = (numbers(&owners.0, 0), numbers(&owners.0, 1));
-    for chunk in 0..count.div_ceil(16) {
-        let values = numbers(&values.0, chunk);
-        let mut rank = _mm512_setzero_si512();
-        for key in keys.0 {
-            let below = _mm512_cmplt_epu32_mask(_mm512_set1_epi32(key as i32), values);
-            rank = _mm512_mask_add_epi32(rank, below, rank, one);
-        }
-        let owners = _mm512_permutex2var_epi32(low, rank, high);
-        let sum = _mm512_add_epi32(numbers(&sums.0, chunk), owners);
-        let sums: &mut [u32; 16] = &mut sums.0.as_chunks_mut().0[chunk];
-        // SAFETY: 64 writable bytes; this store has no wish for alignment.
-        unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), sum) };
+fn look_up(table: &[u32], numbers: &mut Column, count: usize) {
+    let last = _mm512_set1_epi32(last_place(table));
+    for chunk in chunks(numbers, count) {
+        let place = _mm512_min_epu32(load_numbers(chunk), last);
+        // SAFETY: every place is in the table.
+        let found = unsafe { _mm512_i32gather_epi32::<4>(place, table.as_ptr().cast()) };
+        store_numbers(chunk, found);
     }
 }
 
-/// Loads sixteen numbers, the first, second ... of a list.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn numbers(list: &[u32], chunk: usize) -> __m512i {
-    let chunk: &[u32; 16] = &list.as_chunks().0[chunk];
+fn descend(trie: &[u32], values: &Column, shift: u32, entries: &mut Column, count: usize) -> bool {
+    let last = _mm512_set1_epi32(last_place(trie));
+    let (bit, slots) = (
+        _mm512_set1_epi32(trie::NODE as i32),
+        _mm512_set1_epi32(trie::SLOTS as i32 - 1),
+    );
+    let shift = _mm_cvtsi32_si128(shift as i32);
+    let mut any = 0;
+    for (entry, value) in chunks(entries, count).zip(values.0.as_chunks().0) {
+        let found = load_numbers(entry);
+        let nodes = _mm512_test_epi32_mask(found, bit);
+        any |= nodes;
+        let slot = _mm512_and_si512(_mm512_srl_epi32(load_numbers(value), shift), slots);
+        let place = _mm512_add_epi32(_mm512_andnot_si512(bit, found), slot);
+        let place = _mm512_min_epu32(place, last);
+        // SAFETY: every place is in the trie.
+        let below =
+            unsafe { _mm512_mask_i32gather_epi32::<4>(found, nodes, place, trie.as_ptr().cast()) };
+        store_numbers(entry, below);
+    }
+    any != 0
+}
+
+/// The first `count` numbers sixteen by sixteen, and perhaps some more.
+#[inline]
+fn chunks(column: &mut Column, count: usize) -> impl Iterator<Item = &mut [u32; 16]> {
+    let chunks = column.0.as_chunks_mut().0;
+    chunks.iter_mut().take(count.div_ceil(16))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_numbers(numbers: &[u32; 16]) -> __m512i {
     // SAFETY: 64 readable bytes; this load has no wish for alignment.
-    unsafe { _mm512_loadu_si512(chunk.as_ptr().cast()) }
+    unsafe { _mm512_loadu_si512(numbers.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_numbers(numbers: &mut [u32; 16], values: __m512i) {
+    // SAFETY: 64 writable bytes; this store has no wish for alignment.
+    unsafe { _mm512_storeu_si512(numbers.as_mut_ptr().cast(), values) };
 }
 
 #[inline]

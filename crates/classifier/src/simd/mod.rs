@@ -28,16 +28,6 @@ use crate::plain_rule::Probe;
 #[repr(C, align(64))]
 pub(crate) struct Line(pub(crate) [u64; 8]);
 
-/// Sixteen numbers to search among.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(crate) struct Keys(pub(crate) [u32; 16]);
-
-/// What belongs to each of up to 17 intervals.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(crate) struct Owners(pub(crate) [u32; 32]);
-
 /// One number for each packet of a batch.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -55,27 +45,38 @@ impl Line {
 
 impl Column {
     pub(crate) const ZERO: Self = Self([0; BATCH]);
+
+    /// Adds other numbers, packet by packet.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, number) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.wrapping_add(number);
+        }
+    }
 }
 
 /// What an instruction set does for the matcher.
 pub(crate) trait Simd: Copy {
-    /// How many of the keys are below `value`.
-    fn below(self, keys: &Keys, value: u32) -> usize;
+    /// Puts in the place of each of the first `count` numbers the entry of
+    /// `table` that it names, or the last one if there is none. What becomes of
+    /// further numbers is left open. `table` must have an entry.
+    fn look_up(self, table: &[u32], numbers: &mut Column, count: usize);
+
+    /// Goes one step down a trie: of the first `count` entries each that names
+    /// a node becomes the one in that node that the bits of its value above
+    /// `shift` name. Whether there was any. Further entries may go, too.
+    fn descend(
+        self,
+        trie: &[u32],
+        values: &Column,
+        shift: u32,
+        entries: &mut Column,
+        count: usize,
+    ) -> bool;
 
     /// The first bit from bit `from` on that is set in all rows, which are of
     /// one length.
     fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32>;
-
-    /// For the first `count` packets adds to `sums` what belongs to the
-    /// interval of their value; sums of further packets may change too.
-    fn add_owners(
-        self,
-        keys: &Keys,
-        owners: &Owners,
-        values: &Column,
-        sums: &mut Column,
-        count: usize,
-    );
 
     /// For the first `count` packets the first bit that is set in all their
     /// rows, which are named by their numbers; `u32::MAX` if there is none.

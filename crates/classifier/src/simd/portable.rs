@@ -1,8 +1,9 @@
 //! The operations for every CPU; the twins of all the others.
 
-use super::{Column, Keys, Line, Owners, Simd, Thresholds, first_line};
+use super::{Column, Line, Simd, Thresholds, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
+use crate::trie;
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy, Debug)]
@@ -10,9 +11,30 @@ pub(super) struct Portable;
 
 impl Simd for Portable {
     #[inline(always)]
-    fn below(self, keys: &Keys, value: u32) -> usize {
-        let below = keys.0.iter().map(|key| u32::from(*key < value));
-        below.sum::<u32>() as usize
+    fn look_up(self, table: &[u32], numbers: &mut Column, count: usize) {
+        let last = table.len() - 1;
+        for number in numbers.0.iter_mut().take(count) {
+            *number = table[(*number as usize).min(last)];
+        }
+    }
+
+    #[inline(always)]
+    fn descend(
+        self,
+        trie: &[u32],
+        values: &Column,
+        shift: u32,
+        entries: &mut Column,
+        count: usize,
+    ) -> bool {
+        let mut any = false;
+        for (entry, value) in entries.0.iter_mut().zip(values.0).take(count) {
+            if let Some(node) = trie::node(*entry) {
+                any = true;
+                *entry = trie[node + trie::slot(value, shift)];
+            }
+        }
+        any
     }
 
     #[inline(always)]
@@ -33,20 +55,6 @@ impl Simd for Portable {
             mask = Line([u64::MAX; 8]);
         }
         None
-    }
-
-    #[inline(always)]
-    fn add_owners(
-        self,
-        keys: &Keys,
-        owners: &Owners,
-        values: &Column,
-        sums: &mut Column,
-        count: usize,
-    ) {
-        for (sum, value) in sums.0.iter_mut().zip(values.0).take(count) {
-            *sum += owners.0[self.below(keys, value)];
-        }
     }
 
     #[inline(always)]

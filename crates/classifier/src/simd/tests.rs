@@ -2,9 +2,10 @@
 
 use portcullis_testkit::generate::Random;
 
-use super::{Column, InstructionSet, Keys, Line, Owners, Simd, Thresholds, Work};
+use super::{Column, InstructionSet, Line, Simd, Thresholds, Work};
 use crate::block::Block;
 use crate::plain_rule::{Address, Meets, PlainRule, Ports, Probe, Protocol};
+use crate::trie;
 
 /// Everything the operations say about some random input.
 struct Answers(u64);
@@ -17,11 +18,6 @@ impl Work for Answers {
         let mut random = Random::new(self.0);
         let mut answers = Vec::new();
         for _ in 0..500 {
-            let mut keys: Vec<u32> = (0..16).map(|_| edge(&mut random)).collect();
-            keys.sort_unstable();
-            let keys = Keys(keys.try_into().unwrap());
-            answers.push(simd.below(&keys, edge(&mut random)) as u64);
-
             let lines = 1 + random.below(4) as usize;
             let mut row = || -> Vec<Line> { (0..lines).map(|_| sparse(&mut random)).collect() };
             let rows = [row(), row(), row()];
@@ -33,11 +29,30 @@ impl Work for Answers {
             }
 
             let count = random.below(65) as usize;
-            let owners = Owners(std::array::from_fn(|_| random.next() as u32 >> 1));
             let values = Column(std::array::from_fn(|_| edge(&mut random)));
-            let mut sums = Column([1; 64]);
-            simd.add_owners(&keys, &owners, &values, &mut sums, count);
-            answers.extend(sums.0[..count].iter().map(|sum| u64::from(*sum)));
+            let table: Vec<u32> = (0..=random.below(200))
+                .map(|_| random.next() as u32)
+                .collect();
+            let mut found = Column(values.0.map(|value| match value % 3 {
+                0 => value,
+                _ => value % 256,
+            }));
+            simd.look_up(&table, &mut found, count);
+            answers.extend(found.0[..count].iter().map(|it| u64::from(*it)));
+
+            let tables = 2 + random.below(3);
+            let trie: Vec<u32> = (0..tables * trie::SLOTS)
+                .map(|_| random.next() as u32)
+                .collect();
+            let mut entries = Column(std::array::from_fn(|_| match random.below(2) {
+                0 => random.below(1 << 31),
+                _ => (random.below(tables) * trie::SLOTS) | trie::NODE,
+            }));
+            let shift = 6 * random.below(5);
+            let any = simd.descend(&trie, &values, shift, &mut entries, count);
+            // What lies behind the packets may be a node, too.
+            answers.push(u64::from(any || !count.is_multiple_of(16)));
+            answers.extend(entries.0[..count].iter().map(|it| u64::from(*it)));
 
             let all: Vec<Line> = (0..lines * 20).map(|_| sparse(&mut random)).collect();
             let mut starts = || Column(std::array::from_fn(|_| random.below(20)));

@@ -30,6 +30,7 @@ impl Counter {
     }
 
     /// Adds another counter, as when workers' counters are summed.
+    #[inline]
     pub fn add(&mut self, other: Self) {
         self.packets = self.packets.wrapping_add(other.packets);
         self.bytes = self.bytes.wrapping_add(other.bytes);
@@ -75,7 +76,7 @@ impl CounterTable {
 
     /// The counter of what decided: a rule, or the chain's policy if the rule
     /// is [`Place::NO_RULE`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn decider_mut(&mut self, place: Place) -> &mut Counter {
         let policy = self.policies[place.chain as usize];
         &mut self.counters[policy + place.rule.wrapping_add(1) as usize]
