@@ -18,19 +18,43 @@ pub(crate) struct Probes {
     pub(crate) kind: Column,
 }
 
+/// Stands behind the last packet of a batch that is not full.
+const NOBODY: PacketKey = PacketKey {
+    source: 0,
+    destination: 0,
+    source_port: 0,
+    destination_port: 0,
+    protocol: 0,
+    fragment: false,
+    syn: false,
+};
+
 impl Probes {
     /// At most [`BATCH`] keys.
     #[inline(always)]
     pub(crate) fn new(keys: &[PacketKey]) -> Self {
+        match keys.first_chunk() {
+            Some(all) => Self::of(all, BATCH),
+            None => {
+                let mut padded = [NOBODY; BATCH];
+                padded[..keys.len()].copy_from_slice(keys);
+                Self::of(&padded, keys.len())
+            }
+        }
+    }
+
+    /// Always all of them: the compiler makes few instructions of that.
+    #[inline(always)]
+    fn of(keys: &[PacketKey; BATCH], count: usize) -> Self {
         let mut probes = Self {
-            count: keys.len(),
+            count,
             source: Column::ZERO,
             destination: Column::ZERO,
             source_port: Column::ZERO,
             destination_port: Column::ZERO,
             kind: Column::ZERO,
         };
-        for (packet, key) in keys.iter().enumerate().take(BATCH) {
+        for (packet, key) in keys.iter().enumerate() {
             probes.source.0[packet] = key.source;
             probes.destination.0[packet] = key.destination;
             probes.source_port.0[packet] = u32::from(key.source_port);

@@ -6,10 +6,12 @@
 //! where that stays small.
 
 mod field;
+mod products;
 
 use portcullis_core::batch::BATCH;
 
 use field::Field;
+use products::{Products, distinct};
 
 use crate::interfaces::Interfaces;
 use crate::plain_rule::{PlainRule, Probe, Protocol};
@@ -36,6 +38,8 @@ pub(crate) struct BitVector {
     /// For each interface class its row; empty if no rule tests interfaces.
     interfaces: Vec<u32>,
     rows: Rows,
+    /// For few rules the answers themselves.
+    products: Option<Products>,
     /// The rule number of each bit, rising; last `u32::MAX`, for no rule.
     numbers: Vec<u32>,
 }
@@ -83,17 +87,23 @@ impl BitVector {
             false => Vec::new(),
         };
         let services = Services::new(&mut rows, rules);
+        let mut numbers: Vec<u32> = rules.iter().map(|rule| rule.number).collect();
+        let rows = rows.finish();
+        let products = match &services {
+            Services::Combined { entries, .. } if interfaces.is_empty() => {
+                Products::new(&source, &destination, entries, &rows, &numbers)
+            }
+            _ => None,
+        };
+        numbers.push(u32::MAX);
         Self {
             source: source.finish(),
             destination: destination.finish(),
             services,
             interfaces,
-            rows: rows.finish(),
-            numbers: rules
-                .iter()
-                .map(|rule| rule.number)
-                .chain([u32::MAX])
-                .collect(),
+            rows,
+            products,
+            numbers,
         }
     }
 
@@ -125,6 +135,7 @@ impl BitVector {
         fields.map(Trie::memory_bytes).iter().sum::<usize>()
             + words * size_of::<u32>()
             + self.rows.lines.len() * size_of::<Line>()
+            + self.products.as_ref().map_or(0, Products::memory_bytes)
     }
 
     /// The first rule from number `from` on that matches.
@@ -136,6 +147,12 @@ impl BitVector {
         class: u32,
         from: u32,
     ) -> Option<u32> {
+        if from == 0
+            && let Some(products) = &self.products
+            && let Some(entry) = self.services.entry(probe)
+        {
+            return products.first(probe, entry);
+        }
         let bit = match from {
             0 => 0,
             from => self.numbers.partition_point(|number| *number < from) as u32,
@@ -215,6 +232,13 @@ impl BitVector {
         firsts: &mut Column,
     ) {
         let count = probes.count;
+        if let Some(products) = &self.products
+            && let Some(services) = self.services.entry_each(simd, probes)
+        {
+            let addresses = [&probes.source, &probes.destination];
+            *firsts = products.first_each(simd, addresses, services, count);
+            return;
+        }
         let rows = self.locate_each(simd, probes, class);
         let (lines, length) = (&self.rows.lines, self.rows.length);
         let [source, destination, services, interface, more, kind] = rows;
@@ -258,16 +282,11 @@ impl BitVector {
         rows[1] = self.destination.find_each(simd, destination, count);
         let mut kind = *kind;
         match &self.services {
-            Services::Combined {
-                source_port: by_source,
-                destination_port: by_destination,
-                kinds,
-                entries,
-            } => {
-                rows[2] = by_source.find_each(simd, source_port, count);
-                rows[2].add(&by_destination.find_each(simd, destination_port, count));
-                simd.look_up(kinds, &mut kind, count);
-                rows[2].add(&kind);
+            Services::Combined { entries, .. } => {
+                rows[2] = self
+                    .services
+                    .entry_each(simd, probes)
+                    .unwrap_or(Column::ZERO);
                 simd.look_up(entries, &mut rows[2], count);
             }
             Services::Apart {
@@ -291,18 +310,9 @@ impl BitVector {
     /// only if rules test interfaces.
     #[inline(always)]
     fn locate(&self, probe: &Probe, class: u32) -> [u32; 4] {
-        let services = match &self.services {
-            Services::Combined {
-                source_port,
-                destination_port,
-                kinds,
-                entries,
-            } => {
-                let source = source_port.find(u32::from(probe.source_port()));
-                let destination = destination_port.find(u32::from(probe.destination_port()));
-                entries[(source + destination + kinds[kind_of(probe)]) as usize]
-            }
-            Services::Apart { .. } => 0,
+        let services = match (&self.services, self.services.entry(probe)) {
+            (Services::Combined { entries, .. }, Some(entry)) => entries[entry],
+            _ => 0,
         };
         [
             self.source.find(probe.source),
@@ -326,12 +336,6 @@ impl Services {
             port(rule.meets.destination_port.range())
         });
         let mut kinds = kind_rows(&mut apart, rules);
-        let distinct = |rows: &[u32]| {
-            let mut rows = rows.to_vec();
-            rows.sort_unstable();
-            rows.dedup();
-            rows
-        };
         let (a, b, c) = (
             distinct(source_port.rows()),
             distinct(destination_port.rows()),
@@ -378,7 +382,52 @@ impl Services {
     }
 }
 
+impl Services {
+    /// The place of a packet in `entries`, if services have one.
+    #[inline(always)]
+    fn entry(&self, probe: &Probe) -> Option<usize> {
+        let Self::Combined {
+            source_port,
+            destination_port,
+            kinds,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let source = source_port.find(u32::from(probe.source_port()));
+        let destination = destination_port.find(u32::from(probe.destination_port()));
+        Some((source + destination + kinds[kind_of(probe)]) as usize)
+    }
+
+    /// The same for many packets.
+    #[inline(always)]
+    fn entry_each<S: Simd>(&self, simd: S, probes: &Probes) -> Option<Column> {
+        let Self::Combined {
+            source_port,
+            destination_port,
+            kinds,
+            ..
+        } = self
+        else {
+            return None;
+        };
+        let count = probes.count;
+        let mut places = source_port.find_each(simd, &probes.source_port, count);
+        places.add(&destination_port.find_each(simd, &probes.destination_port, count));
+        let mut kind = probes.kind;
+        simd.look_up(kinds, &mut kind, count);
+        places.add(&kind);
+        Some(places)
+    }
+}
+
 impl Rows {
+    /// How many there are.
+    fn count(&self) -> usize {
+        self.lines.len() / self.length
+    }
+
     #[inline(always)]
     fn get<const ROWS: usize>(&self, rows: [u32; ROWS]) -> [&[Line]; ROWS] {
         let mut lines = [&[][..]; ROWS];
