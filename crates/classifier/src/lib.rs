@@ -42,7 +42,7 @@ use interfaces::Interfaces;
 use lookup::Interface;
 use plain_rule::Probe;
 use probes::Probes;
-use simd::{Column, Simd, Work};
+use simd::{Column, Simd, Unit, Work};
 
 /// The environment variable that forces an instruction set.
 pub const INSTRUCTION_SET_VARIABLE: &str = "PORTCULLIS_SIMD";
@@ -54,6 +54,7 @@ pub struct Classifier {
     chains: Vec<CompiledChain>,
     interfaces: Interfaces,
     instruction_set: InstructionSet,
+    unit: Unit,
     compile_time: Duration,
 }
 
@@ -139,6 +140,7 @@ impl Classifier {
             chains,
             interfaces,
             instruction_set: options.instruction_set,
+            unit: options.instruction_set.unit(),
             compile_time: start.elapsed(),
         })
     }
@@ -160,6 +162,7 @@ impl Classifier {
         }
     }
 
+    #[inline]
     fn interface(&self, step: &Step) -> Interface<'_> {
         let class = self.interfaces.class(&step.interface);
         Interface {
@@ -229,7 +232,7 @@ impl Matcher for Classifier {
     }
 
     fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict {
-        self.instruction_set.run(Decide {
+        self.unit.run(Decide {
             classifier: self,
             step,
             key,
@@ -245,7 +248,7 @@ impl Matcher for Classifier {
         scratch: &mut Trace,
     ) {
         assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
-        self.instruction_set.run(DecideBatch {
+        self.unit.run(DecideBatch {
             classifier: self,
             step,
             keys,

@@ -152,7 +152,7 @@ mod tests {
                 let trie = Trie::new(bits, &lasts, &owners);
                 let near = lasts.iter().flat_map(|last| [last - 1, *last, last + 1]);
                 let values: Vec<u32> = near.chain([0, max / 2, max]).collect();
-                let each = InstructionSet::best().run(Find(&trie, &values));
+                let each = InstructionSet::best().unit().run(Find(&trie, &values));
                 for (value, found) in values.into_iter().zip(each) {
                     let interval = lasts.iter().filter(|last| **last < value).count();
                     assert_eq!(trie.find(value), owners[interval], "{value} among {count}");

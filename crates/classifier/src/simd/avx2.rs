@@ -18,7 +18,7 @@ use crate::trie;
 
 /// Proof that the CPU has AVX2 and BMI2.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx2 {
     #[inline]

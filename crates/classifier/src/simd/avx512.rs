@@ -18,7 +18,7 @@ use crate::trie;
 
 /// Proof that the CPU has AVX-512 as far as it is used here, AVX2 and BMI2.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx512(());
+pub(crate) struct Avx512(());
 
 impl Avx512 {
     #[inline]

@@ -1,7 +1,7 @@
 //! The few operations that instruction sets differ in.
 //!
 //! Everything else is written once, generic over [`Simd`], and compiled for
-//! each set by [`InstructionSet::run`]. A value of a type that implements
+//! each set by [`Unit::run`]. A value of a type that implements
 //! [`Simd`] is the proof that the CPU has what it needs: it is only made after
 //! asking the CPU. The benchmark that justifies this module is
 //! `benches/benches/classify.rs`.
@@ -162,26 +162,43 @@ impl InstructionSet {
             .unwrap_or(Self::Portable)
     }
 
-    /// Does the work with this set, or with the portable one where the CPU
+    /// Ready for work with this set, or with the portable one where the CPU
     /// lacks it.
+    pub(crate) fn unit(self) -> Unit {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::Avx512::new().map_or(Unit::PORTABLE, Unit::Avx512),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::Avx2::new().map_or(Unit::PORTABLE, Unit::Avx2),
+            _ => Unit::PORTABLE,
+        }
+    }
+}
+
+/// An instruction set that the CPU is known to have, so that nobody asks it
+/// again for each packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unit {
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(avx2::Avx2),
+    Portable(portable::Portable),
+}
+
+impl Unit {
+    const PORTABLE: Self = Self::Portable(portable::Portable);
+
+    /// Does the work.
     #[inline]
     pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                if let Some(avx512) = avx512::Avx512::new() {
-                    return avx512.run(work);
-                }
-            }
+            Self::Avx512(avx512) => avx512.run(work),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                if let Some(avx2) = avx2::Avx2::new() {
-                    return avx2.run(work);
-                }
-            }
-            _ => {}
+            Self::Avx2(avx2) => avx2.run(work),
+            Self::Portable(portable) => work.run(portable),
         }
-        work.run(portable::Portable)
     }
 }
 

@@ -7,7 +7,7 @@ use crate::trie;
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Portable;
+pub(crate) struct Portable;
 
 impl Simd for Portable {
     #[inline(always)]
