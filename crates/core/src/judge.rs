@@ -129,6 +129,16 @@ impl<M: Matcher> Judge<M> {
         }
     }
 
+    /// Judges with this matcher, using the memory of another judge.
+    pub fn with_trace(matcher: M, trace: Trace) -> Self {
+        Self { matcher, trace }
+    }
+
+    /// The memory of the walk, for the next judge.
+    pub fn into_trace(self) -> Trace {
+        self.trace
+    }
+
     /// The matcher.
     pub fn matcher(&self) -> &M {
         &self.matcher

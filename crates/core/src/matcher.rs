@@ -63,6 +63,26 @@ impl<M: Matcher + ?Sized> Matcher for Arc<M> {
     }
 }
 
+impl<M: Matcher + ?Sized> Matcher for &M {
+    fn ruleset(&self) -> &Ruleset {
+        (**self).ruleset()
+    }
+
+    fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict {
+        (**self).decide(step, key, trace)
+    }
+
+    fn decide_batch(
+        &self,
+        step: &Step,
+        keys: &[PacketKey],
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        (**self).decide_batch(step, keys, batch, scratch);
+    }
+}
+
 /// The rules that matched, in order, and how the walk ended; only these two
 /// are compared.
 #[derive(Clone, Debug)]

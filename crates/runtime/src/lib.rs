@@ -6,11 +6,17 @@
 //! - [`capture`] reads and writes capture files (pcap and pcapng, gzip and zstd).
 //! - [`link`] finds the IPv4 packet inside a captured frame.
 //! - [`replay`] judges the records of captures.
+//! - [`live`] judges packets as they come, by rules that change meanwhile.
+//! - [`backend`] takes frames from interfaces and carries out what was decided.
+//! - [`control`] is the socket through which a running firewall is spoken to.
 //! - [`store`] keeps the ruleset that commands read and change.
 
+pub mod backend;
 pub mod capture;
+pub mod control;
 mod direction;
 pub mod link;
+pub mod live;
 pub mod replay;
 pub mod store;
 

@@ -4,7 +4,7 @@ use crate::names::InterfaceName;
 use crate::packet::PacketKey;
 
 /// All conditions of a rule; they must all hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conditions {
     /// `-s`.
     pub source: Test<Network>,

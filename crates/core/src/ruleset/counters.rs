@@ -6,7 +6,7 @@ use super::{BuiltIn, Ruleset};
 use crate::matcher::Place;
 
 /// Packets, and bytes by the total length in their headers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counter {
     /// Number of packets.
     pub packets: u64,
@@ -60,6 +60,28 @@ impl CounterTable {
         table
     }
 
+    /// The counters that the rules and policies of `ruleset` have themselves.
+    pub fn of(ruleset: &Ruleset) -> Self {
+        let mut table = Self::new(ruleset);
+        let counters = ruleset.chains.iter().flat_map(|chain| {
+            let rules = chain.rules.iter().map(|rule| rule.counter);
+            core::iter::once(chain.fell_off).chain(rules)
+        });
+        table.counters = counters.collect();
+        table
+    }
+
+    /// The counters in the order of chains: each chain's policy, then its
+    /// rules.
+    pub fn as_slice(&self) -> &[Counter] {
+        &self.counters
+    }
+
+    /// The same, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [Counter] {
+        &mut self.counters
+    }
+
     /// A number for a rule: below [`rule_count`](Ruleset::rule_count), in the
     /// order of chains and rules.
     #[inline]
@@ -101,6 +123,16 @@ impl CounterTable {
 }
 
 impl Ruleset {
+    /// Sets all counters to zero.
+    pub fn zero_counters(&mut self) {
+        for chain in &mut self.chains {
+            chain.fell_off = Counter::default();
+            for rule in &mut chain.rules {
+                rule.counter = Counter::default();
+            }
+        }
+    }
+
     /// Adds what was counted apart. The table must have been made for a
     /// ruleset of the same shape.
     pub fn add_counters(&mut self, table: &CounterTable) {

@@ -144,7 +144,7 @@ impl Mark {
 }
 
 /// One line of a chain (§1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// What must hold.
     pub conditions: Conditions,

@@ -1,0 +1,147 @@
+//! Keeps the kernel's own network stack away from interfaces: a table of nftables that drops what
+//! arrives there after our raw socket has seen it, and no IPv6 on them.
+//!
+//! The table stays when this program is killed: nothing passes then. Whoever starts again replaces
+//! it, and whoever ends in order removes it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use thiserror::Error;
+
+/// The guard of some interfaces; dropping it lets the kernel have them again.
+#[derive(Debug)]
+pub struct Guard {
+    table: String,
+    /// Settings to be put back, with what they were.
+    settings: Vec<(PathBuf, String)>,
+}
+
+/// Why interfaces cannot be guarded.
+#[derive(Debug, Error)]
+pub enum GuardError {
+    /// The program that makes the table is not there.
+    #[error("nft is needed to keep the kernel away from the interfaces: install nftables")]
+    NoNft,
+    /// It refused.
+    #[error("nft refused to guard the interfaces: {0}")]
+    Refused(String),
+    /// A setting cannot be changed.
+    #[error("cannot switch IPv6 off on {interface}: {error}")]
+    Setting {
+        /// Whose.
+        interface: String,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl Guard {
+    /// Guards these interfaces.
+    ///
+    /// # Errors
+    ///
+    /// If that is not possible; nothing is guarded then.
+    pub fn new(interfaces: &[&str]) -> Result<Self, GuardError> {
+        let mut guard = Self {
+            table: table(interfaces),
+            settings: Vec::new(),
+        };
+        for interface in interfaces {
+            let setting = PathBuf::from("/proc/sys/net/ipv6/conf")
+                .join(interface)
+                .join("disable_ipv6");
+            // A kernel without IPv6 has no such setting.
+            let Ok(before) = fs::read_to_string(&setting) else {
+                continue;
+            };
+            fs::write(&setting, "1").map_err(|error| GuardError::Setting {
+                interface: (*interface).to_owned(),
+                error,
+            })?;
+            guard.settings.push((setting, before));
+        }
+        nft(&rules(&guard.table, interfaces))?;
+        Ok(guard)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // There is nobody left to whom a failure would matter; the guard then stays.
+        let _ = nft(&format!("delete table netdev {}\n", self.table));
+        for (setting, before) in &self.settings {
+            let _ = fs::write(setting, before);
+        }
+    }
+}
+
+/// The table's name: that of its interfaces, in letters that nft takes.
+fn table(interfaces: &[&str]) -> String {
+    let letter = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '_'
+        }
+    };
+    let name: String = interfaces.join("_").chars().map(letter).collect();
+    format!("portcullis_{name}")
+}
+
+fn rules(table: &str, interfaces: &[&str]) -> String {
+    // Adding before deleting makes the deletion possible in any case.
+    let mut text = format!("add table netdev {table}\ndelete table netdev {table}\n");
+    let _ = writeln!(text, "add table netdev {table}");
+    for (number, interface) in interfaces.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "add chain netdev {table} port{number} {{ type filter hook ingress device \
+             \"{interface}\" priority -500; policy drop; }}"
+        );
+    }
+    text
+}
+
+fn nft(rules: &str) -> Result<(), GuardError> {
+    let child = Command::new("nft")
+        .args(["-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let refused = |error: io::Error| GuardError::Refused(error.to_string());
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(GuardError::NoNft),
+        Err(error) => return Err(refused(error)),
+    };
+    if let Some(mut input) = child.stdin.take() {
+        input.write_all(rules.as_bytes()).map_err(refused)?;
+    }
+    let output = child.wait_with_output().map_err(refused)?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let first = said.lines().next().unwrap_or("it did not say why");
+            Err(GuardError::Refused(first.to_owned()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_a_chain_for_each_port() {
+        let interfaces = ["eth0", "wan.7"];
+        let text = rules(&table(&interfaces), &interfaces);
+        assert!(text.contains("add table netdev portcullis_eth0_wan_7"));
+        assert!(text.contains("device \"wan.7\" priority -500; policy drop;"));
+    }
+}

@@ -1,0 +1,13 @@
+//! Frames from interfaces, and what is done with them.
+//!
+//! - [`bridge`] lets frames cross between two interfaces only through the rules.
+//! - [`observe`] sees copies and stops nothing.
+//! - [`guard`] keeps the kernel's own network stack away from an interface.
+
+pub mod bridge;
+pub mod guard;
+pub mod observe;
+mod raw_socket;
+mod reject;
+
+pub use raw_socket::RawSocket;

@@ -1,0 +1,138 @@
+//! A tap: copies of all frames on some interfaces. It stops nothing.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pnet::datalink::{self, Channel, DataLinkReceiver};
+use portcullis_core::matcher::Matcher;
+use portcullis_core::names::InterfaceName;
+use portcullis_core::packet::Ipv4Packet;
+use portcullis_core::ruleset::{BuiltIn, Network as Addresses};
+use portcullis_core::traversal::{LocalAddresses, Route, Step};
+
+use crate::link::{LinkType, Network, network_layer};
+use crate::live::{Fate, Figure, Stats, Worker};
+
+/// How long a worker waits before it looks whether it shall stop.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Larger than any frame that an interface hands over.
+const BUFFER: usize = 1 << 17;
+
+/// A tap on one interface.
+pub struct Tap {
+    receiver: Box<dyn DataLinkReceiver>,
+    interface: InterfaceName,
+    link: LinkType,
+    local: LocalAddresses,
+}
+
+/// The IPv4 addresses of an interface of this machine; `None` if there is no such interface.
+pub fn addresses(name: &str) -> Option<Vec<Addresses>> {
+    let found = datalink::interfaces()
+        .into_iter()
+        .find(|it| it.name == name)?;
+    let ipv4 = found.ips.iter().filter_map(|network| match network.ip() {
+        IpAddr::V4(address) => Some(Addresses::with_prefix(address.to_bits(), 32)),
+        IpAddr::V6(_) => None,
+    });
+    Some(ipv4.collect())
+}
+
+impl Tap {
+    /// Taps the interface called `name`; `local` are this machine's addresses.
+    ///
+    /// # Errors
+    ///
+    /// Without the right to open raw sockets, or without such an interface.
+    pub fn open(name: &str, local: LocalAddresses) -> io::Result<Self> {
+        let found = datalink::interfaces()
+            .into_iter()
+            .find(|it| it.name == name);
+        let interface = found.ok_or(io::ErrorKind::NotFound)?;
+        let config = datalink::Config {
+            read_buffer_size: BUFFER,
+            read_timeout: Some(PATIENCE),
+            ..datalink::Config::default()
+        };
+        // Point-to-point devices such as tunnels have no link header.
+        let link = match interface.mac {
+            Some(_) => LinkType::ETHERNET,
+            None => LinkType::RAW,
+        };
+        match datalink::channel(&interface, config)? {
+            Channel::Ethernet(_, receiver) => Ok(Self {
+                receiver,
+                interface: InterfaceName::for_device(name).0,
+                link,
+                local,
+            }),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Judges what passes by until `stop` is set.
+    ///
+    /// # Errors
+    ///
+    /// If frames cannot be received any more.
+    pub fn run<M: Matcher>(
+        &mut self,
+        worker: &mut Worker<M>,
+        stats: &Stats,
+        stop: &AtomicBool,
+    ) -> io::Result<()> {
+        while !stop.load(Ordering::Relaxed) {
+            let frame = match self.receiver.next() {
+                Ok(frame) => frame,
+                Err(error) if is_pause(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            stats.add(Figure::Received, 1);
+            stats.add(Figure::Bytes, frame.len() as u64);
+            let Network::Ipv4 { packet: bytes, .. } = network_layer(self.link, frame) else {
+                stats.add(Figure::NotIpv4, 1);
+                continue;
+            };
+            let Ok(packet) = Ipv4Packet::sent(bytes, bytes.len()) else {
+                stats.add(Figure::Damaged, 1);
+                continue;
+            };
+            let route = self.local.route(packet.source(), packet.destination());
+            let chain = chain(route);
+            let step = Step {
+                chain,
+                interface: self.interface,
+            };
+            // Only what comes from elsewhere is checked by the kernel.
+            if chain == BuiltIn::Input && Ipv4Packet::received(bytes, bytes.len()).is_err() {
+                stats.add(Figure::Damaged, 1);
+                continue;
+            }
+            let figure = match worker.batch(|judging| judging.judge(&[step], &packet)) {
+                Fate::Pass(_) => Figure::Passed,
+                Fate::Deny => Figure::Denied,
+                Fate::Reject(_) => Figure::Rejected,
+                Fate::TtlExceeded => Figure::TtlExceeded,
+            };
+            stats.add(figure, 1);
+        }
+        Ok(())
+    }
+}
+
+/// The chain that a packet meets where it is seen. One that passes through is seen on each
+/// interface once, and which way it goes there is not known: it is taken to arrive.
+fn chain(route: Route) -> BuiltIn {
+    match route {
+        Route::FromHere | Route::Within => BuiltIn::Output,
+        Route::ToHere | Route::Through => BuiltIn::Input,
+    }
+}
+
+fn is_pause(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
+        || error.raw_os_error() == Some(libc::ENETDOWN)
+}
