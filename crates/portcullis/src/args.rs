@@ -8,8 +8,10 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 
 use crate::commands::bench::BenchArgs;
+use crate::commands::control::{ConfirmArgs, ReloadArgs, StatusArgs, StopArgs};
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::run::RunArgs;
 
 /// A stateless packet filter engine in user space that speaks ipchains.
 #[derive(Debug, Parser)]
@@ -28,7 +30,8 @@ As ipchains 1.3.9:
   portcullis [--ruleset FILE] ipchains-save [-v] [CHAIN]
   portcullis [--ruleset FILE] ipchains-restore [-v] [-f] [-p]
 
-The rules are in FILE, or in the file that PORTCULLIS_RULESET names. --strict-1.3.9, or
+The rules are in FILE, or in the file that PORTCULLIS_RULESET names; otherwise they are those of the
+running firewall, at the socket that PORTCULLIS_CONTROL names or at /run/portcullis.sock. --strict-1.3.9, or
 PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
 
 #[derive(Debug, Subcommand)]
@@ -37,6 +40,11 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     Explain(ExplainArgs),
     Replay(Box<ReplayArgs>),
+    Run(Box<RunArgs>),
+    Status(StatusArgs),
+    Reload(ReloadArgs),
+    Confirm(ConfirmArgs),
+    Stop(StopArgs),
     InstallLinks(InstallLinksArgs),
 }
 

@@ -11,6 +11,7 @@ mod report;
 mod resolve;
 mod rules;
 mod ruleset_file;
+mod running;
 
 use std::env;
 use std::process::ExitCode;
@@ -38,6 +39,11 @@ fn main() -> ExitCode {
             Command::Diff(args) => commands::diff::run(&args),
             Command::Explain(args) => commands::explain::run(&args),
             Command::Replay(args) => commands::replay::run(&args),
+            Command::Run(args) => commands::run::run(&args),
+            Command::Status(args) => commands::control::status(&args),
+            Command::Reload(args) => commands::control::reload(&args),
+            Command::Confirm(args) => commands::control::confirm(&args),
+            Command::Stop(args) => commands::control::stop(&args),
             Command::InstallLinks(args) => commands::install_links::run(&args),
         },
     };

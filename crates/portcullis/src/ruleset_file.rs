@@ -127,7 +127,17 @@ fn version(source: &str) -> Option<&str> {
     first.strip_prefix(VERSION_LINE).map(str::trim)
 }
 
-fn text(ruleset: &Ruleset) -> Result<String, RulesetFileError> {
+/// Reads text that [`text`] wrote, wherever it was meanwhile.
+pub(crate) fn parse_text(source: &str) -> anyhow::Result<Ruleset> {
+    let script = script::read_as(source, &Names::new(), Fidelity::Strict);
+    match script.mistakes.first() {
+        None => Ok(script.ruleset),
+        Some(mistake) => anyhow::bail!("{}: {}", mistake.command.trim(), mistake.message),
+    }
+}
+
+/// The text of a ruleset, counters aside.
+pub(crate) fn text(ruleset: &Ruleset) -> Result<String, RulesetFileError> {
     let chains = ruleset.chains().iter();
     let interfaces = chains
         .clone()

@@ -5,25 +5,29 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use portcullis_core::ruleset::Ruleset;
 use portcullis_runtime::store::{Change, RulesetStore};
 use portcullis_syntax::ipchains::{self, Access, Fidelity, Output, RunError};
 use portcullis_syntax::names::Names;
 use portcullis_syntax::scripts;
 
+use super::run::CONTROL;
 use crate::USAGE;
 use crate::report::stderr::tell;
 use crate::report::stdout::{self, StdoutClosed};
 use crate::resolve::SystemNames;
 use crate::rules;
 use crate::ruleset_file::{RulesetFile, RulesetFileError};
+use crate::running::RunningFirewall;
 
 /// The names under which this program is one of the old commands.
 pub(crate) const PROGRAMS: [&str; 3] = ["ipchains", "ipchains-save", "ipchains-restore"];
 
 /// The variable that names the ruleset file.
 const RULESET: &str = "PORTCULLIS_RULESET";
+/// The variable that names the control socket of a running firewall.
+const SOCKET: &str = "PORTCULLIS_CONTROL";
 /// The variable that asks for the original's bugs.
 const STRICT: &str = "PORTCULLIS_STRICT_1_3_9";
 
@@ -128,13 +132,13 @@ impl Invocation {
         };
         match command.access() {
             Access::None => Ok(command.run(&mut Ruleset::new(), &names)),
-            Access::Read => Ok(command.run(&mut self.store()?.read()?, &names)),
+            Access::Read => Ok(command.run(&mut self.read()?, &names)),
             Access::Change => self.change(|ruleset| command.run(ruleset, &names)),
         }
     }
 
     fn save(&self) -> anyhow::Result<Output> {
-        Ok(scripts::save(&self.words, &self.store()?.read()?))
+        Ok(scripts::save(&self.words, &self.read()?))
     }
 
     fn restore(&self) -> anyhow::Result<Output> {
@@ -146,33 +150,56 @@ impl Invocation {
         })
     }
 
+    fn read(&self) -> anyhow::Result<Ruleset> {
+        match self.store()? {
+            Store::File(file) => Ok(file.read()?),
+            Store::Running(firewall) => firewall.read(),
+        }
+    }
+
     /// A command that fails leaves everything as it was; in strict mode what
     /// it did before it failed stands, as it did in the kernel.
     fn change(&self, run: impl FnOnce(&mut Ruleset) -> Output) -> anyhow::Result<Output> {
-        let output = self.store()?.change(|ruleset| {
+        let edit = |ruleset: &mut Ruleset| {
             let output = run(ruleset);
             let change = match (output.status, self.fidelity) {
                 (0, _) | (_, Fidelity::Strict) => Change::Keep,
                 _ => Change::Discard,
             };
             (change, output)
-        });
-        Ok(output?)
+        };
+        match self.store()? {
+            Store::File(file) => Ok(file.change(edit)?),
+            Store::Running(firewall) => firewall.change(edit),
+        }
     }
 
-    fn store(&self) -> anyhow::Result<RulesetFile> {
-        let named = self.ruleset.as_deref();
-        let file = named
-            .filter(|file| !file.as_os_str().is_empty())
-            .with_context(|| {
-                format!(
-                    "{} needs to know what to act on: write `portcullis --ruleset FILE {}', \
-                 or set {RULESET} to the name of a ruleset file",
-                    self.program, self.program
-                )
-            })?;
-        Ok(RulesetFile::new(file))
+    fn store(&self) -> anyhow::Result<Store> {
+        if let Some(file) = &self.ruleset {
+            if file.as_os_str().is_empty() {
+                bail!("--ruleset needs the name of a file");
+            }
+            return Ok(Store::File(RulesetFile::new(file)));
+        }
+        let socket = env::var_os(SOCKET).filter(|socket| !socket.is_empty());
+        let named = socket.is_some();
+        let socket = socket.map_or_else(|| PathBuf::from(CONTROL), PathBuf::from);
+        if !named && !socket.exists() {
+            bail!(
+                "{} needs to know what to act on: no firewall runs here; write `portcullis \
+                 --ruleset FILE {}', or set {RULESET} to the name of a ruleset file",
+                self.program,
+                self.program
+            );
+        }
+        Ok(Store::Running(RunningFirewall::new(&socket)))
     }
+}
+
+/// What the old commands act on.
+enum Store {
+    File(RulesetFile),
+    Running(RunningFirewall),
 }
 
 fn program(name: &OsStr) -> Option<&'static str> {

@@ -1,8 +1,10 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod control;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod install_links;
 pub(crate) mod ipchains;
 pub(crate) mod replay;
+pub(crate) mod run;

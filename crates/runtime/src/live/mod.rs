@@ -102,6 +102,11 @@ impl<M: Matcher> Generation<M> {
         }
     }
 
+    /// How many rules there are.
+    pub fn matcher_rules(&self) -> usize {
+        self.matcher.ruleset().rule_count()
+    }
+
     /// The rules with their counters as they are now.
     pub fn ruleset(&self) -> Ruleset {
         let mut ruleset = self.matcher.ruleset().clone();

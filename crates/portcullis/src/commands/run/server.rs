@@ -1,0 +1,220 @@
+//! What a running firewall is asked, and what it answers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use portcullis_core::ruleset::{Counter, CounterTable, Ruleset};
+use portcullis_runtime::control::{Connection, ControlSocket};
+use serde::{Deserialize, Serialize};
+
+use super::firewall::Firewall;
+use crate::report::stderr::tell;
+use crate::ruleset_file;
+
+/// What may be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    Status,
+    /// The rules with their counters.
+    Read,
+    /// The same, to be changed: nobody else changes them until this connection ends.
+    Lock,
+    /// After `Lock`: these are the rules from now on.
+    Keep {
+        ruleset: String,
+        counters: Vec<Counts>,
+    },
+    /// Other rules. `confirm_seconds`: the old ones come back unless `Confirm` comes before.
+    Reload {
+        ruleset: String,
+        zero: bool,
+        confirm_seconds: Option<u64>,
+    },
+    Confirm,
+    Stop,
+}
+
+/// Packets and bytes.
+pub(crate) type Counts = [u64; 2];
+
+/// What may be answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Response {
+    Status(Box<Status>),
+    /// Rules, and the counters of each chain's policy and then its rules.
+    Rules {
+        ruleset: String,
+        counters: Vec<Counts>,
+    },
+    /// It is done; this generation is in force.
+    Done {
+        generation: u64,
+    },
+    /// It was not done.
+    Refused(String),
+}
+
+/// How the firewall is.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) plane: String,
+    pub(crate) enforces: bool,
+    pub(crate) generation: u64,
+    pub(crate) rules: usize,
+    pub(crate) rules_file: String,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) simd: String,
+    pub(crate) memory_bytes: usize,
+    pub(crate) chains: Vec<String>,
+    pub(crate) figures: BTreeMap<String, u64>,
+}
+
+/// Begins to listen; each conversation has a thread of its own.
+pub(super) fn listen(path: &Path, firewall: Arc<Firewall>) -> anyhow::Result<Arc<ControlSocket>> {
+    let socket = ControlSocket::bind(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            anyhow!("another firewall listens at {}", path.display())
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot listen at {}", path.display())),
+    })?;
+    let socket = Arc::new(socket);
+    let listening = Arc::clone(&socket);
+    thread::spawn(move || {
+        loop {
+            let Ok(connection) = listening.accept() else {
+                // Too many files are open, say: they will not always be.
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            };
+            let firewall = Arc::clone(&firewall);
+            thread::spawn(move || converse(connection, &firewall));
+        }
+    });
+    Ok(socket)
+}
+
+fn converse(mut connection: Connection, firewall: &Firewall) {
+    let mut locked = None;
+    // Whoever goes away in the middle has changed nothing.
+    while let Ok(Some(text)) = connection.receive() {
+        let response = match serde_json::from_str(&text) {
+            Ok(Request::Lock) => match firewall.turn() {
+                Some(turn) => {
+                    let read = firewall.live.current().ruleset();
+                    let response = rules(&read);
+                    locked = Some((turn, read));
+                    response
+                }
+                None => Ok(Response::Refused(
+                    "somebody else is changing the rules".to_owned(),
+                )),
+            },
+            Ok(Request::Keep { ruleset, counters }) => match &locked {
+                Some((_, read)) => keep(firewall, &ruleset, &counters, read),
+                None => Ok(Response::Refused("the rules are not locked".to_owned())),
+            },
+            Ok(request) => answer(firewall, request),
+            Err(error) => Ok(Response::Refused(format!("not understood: {error}"))),
+        };
+        let response = response.unwrap_or_else(|error| Response::Refused(format!("{error:#}")));
+        let Ok(text) = serde_json::to_string(&response) else {
+            return;
+        };
+        if connection.send(&text).is_err() {
+            return;
+        }
+    }
+}
+
+fn answer(firewall: &Firewall, request: Request) -> anyhow::Result<Response> {
+    Ok(match request {
+        Request::Status => Response::Status(Box::new(firewall.status())),
+        Request::Read => rules(&firewall.live.current().ruleset())?,
+        Request::Reload {
+            ruleset,
+            zero,
+            confirm_seconds,
+        } => {
+            let ruleset = ruleset_file::parse_text(&ruleset)?;
+            let confirm = confirm_seconds.map(Duration::from_secs);
+            let generation = firewall.reload(ruleset, zero, confirm)?;
+            tell(format_args!(
+                "portcullis: generation {generation} is in force"
+            ));
+            Response::Done { generation }
+        }
+        Request::Confirm => match firewall.confirm() {
+            true => Response::Done {
+                generation: firewall.live.current().number,
+            },
+            false => Response::Refused("no rules wait to be confirmed".to_owned()),
+        },
+        Request::Stop => {
+            firewall.stop.store(true, Ordering::Relaxed);
+            Response::Done {
+                generation: firewall.live.current().number,
+            }
+        }
+        Request::Lock | Request::Keep { .. } => Response::Refused("not here".to_owned()),
+    })
+}
+
+fn keep(
+    firewall: &Firewall,
+    ruleset: &str,
+    counters: &[Counts],
+    read: &Ruleset,
+) -> anyhow::Result<Response> {
+    let edited = with_counters(ruleset, counters)?;
+    let generation = firewall.keep(edited, read)?;
+    Ok(Response::Done { generation })
+}
+
+fn rules(ruleset: &Ruleset) -> anyhow::Result<Response> {
+    let (ruleset, counters) = to_text(ruleset)?;
+    Ok(Response::Rules { ruleset, counters })
+}
+
+/// Rules as they go over the socket.
+pub(crate) fn to_text(ruleset: &Ruleset) -> anyhow::Result<(String, Vec<Counts>)> {
+    let counters = CounterTable::of(ruleset);
+    let counters = counters.as_slice().iter();
+    let counters = counters.map(|counter| [counter.packets, counter.bytes]);
+    Ok((ruleset_file::text(ruleset)?, counters.collect()))
+}
+
+/// The same back again.
+pub(crate) fn with_counters(text: &str, counters: &[Counts]) -> anyhow::Result<Ruleset> {
+    let mut ruleset = ruleset_file::parse_text(text)?;
+    let mut table = CounterTable::new(&ruleset);
+    let slots = table.as_mut_slice();
+    if slots.len() != counters.len() {
+        return Err(anyhow!("there are not as many counters as rules"));
+    }
+    for (slot, [packets, bytes]) in slots.iter_mut().zip(counters) {
+        *slot = Counter {
+            packets: *packets,
+            bytes: *bytes,
+        };
+    }
+    ruleset.zero_counters();
+    ruleset.add_counters(&table);
+    Ok(ruleset)
+}
+
+impl Response {
+    /// Asks the firewall at the other end.
+    pub(crate) fn of(connection: &mut Connection, request: &Request) -> anyhow::Result<Self> {
+        connection.send(&serde_json::to_string(request)?)?;
+        let text = connection.receive()?;
+        let text = text.context("the firewall ended in the middle of the conversation")?;
+        Ok(serde_json::from_str(&text)?)
+    }
+}
