@@ -10,6 +10,7 @@ use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 use crate::commands::bench::BenchArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::log::LogArgs;
 
 /// A stateless packet filter engine in user space that speaks ipchains.
 #[derive(Debug, Parser)]
@@ -36,6 +37,7 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Diff(DiffArgs),
     Explain(ExplainArgs),
+    Log(LogArgs),
     Replay(Box<ReplayArgs>),
     InstallLinks(InstallLinksArgs),
 }

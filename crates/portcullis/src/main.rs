@@ -7,6 +7,7 @@ mod args;
 mod captured;
 mod commands;
 mod interrupt;
+mod log_text;
 mod report;
 mod resolve;
 mod rules;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
             Command::Bench(args) => commands::bench::run(&args),
             Command::Diff(args) => commands::diff::run(&args),
             Command::Explain(args) => commands::explain::run(&args),
+            Command::Log(args) => commands::log::run(&args),
             Command::Replay(args) => commands::replay::run(&args),
             Command::InstallLinks(args) => commands::install_links::run(&args),
         },

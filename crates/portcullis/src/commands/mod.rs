@@ -5,4 +5,5 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod install_links;
 pub(crate) mod ipchains;
+pub(crate) mod log;
 pub(crate) mod replay;
