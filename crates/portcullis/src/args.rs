@@ -11,6 +11,7 @@ use crate::commands::bench::BenchArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::log::LogArgs;
+use crate::commands::suggest::SuggestArgs;
 
 /// A stateless packet filter engine in user space that speaks ipchains.
 #[derive(Debug, Parser)]
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     Log(LogArgs),
     Replay(Box<ReplayArgs>),
+    Suggest(Box<SuggestArgs>),
     InstallLinks(InstallLinksArgs),
 }
 
@@ -225,7 +227,7 @@ pub(crate) fn built_in(text: &str) -> Result<BuiltIn, String> {
     BuiltIn::from_name(text).ok_or_else(|| "packets enter at input, forward or output".to_owned())
 }
 
-fn named_interface(text: &str) -> Result<NamedInterface, String> {
+pub(crate) fn named_interface(text: &str) -> Result<NamedInterface, String> {
     let (chain, name) = match text.split_once('=') {
         Some((chain, name)) => (Some(built_in(chain)?), name),
         None => (None, text),

@@ -69,6 +69,29 @@ pub(crate) fn read(
     Ok(())
 }
 
+/// Whether a file is a capture, packed or not. Standard input is a log.
+pub(crate) fn is_capture(path: &Path) -> anyhow::Result<bool> {
+    if path == Path::new("-") {
+        return Ok(false);
+    }
+    let name = printable(&path.display().to_string());
+    let mut start = Vec::new();
+    let read = open(path).and_then(|bytes| bytes.take(4).read_to_end(&mut start));
+    read.with_context(|| format!("cannot read {name}"))?;
+    Ok(CAPTURES.iter().any(|magic| start == magic))
+}
+
+/// How captures begin: pcap of both byte orders and resolutions, pcapng, and
+/// what zstd packed.
+const CAPTURES: [[u8; 4]; 6] = [
+    [0xa1, 0xb2, 0xc3, 0xd4],
+    [0xd4, 0xc3, 0xb2, 0xa1],
+    [0xa1, 0xb2, 0x3c, 0x4d],
+    [0x4d, 0x3c, 0xb2, 0xa1],
+    [0x0a, 0x0d, 0x0d, 0x0a],
+    [0x28, 0xb5, 0x2f, 0xfd],
+];
+
 /// Opens a file, unpacking it if need be.
 fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     let bytes: Box<dyn Read> = if path == Path::new("-") {

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
             Command::Explain(args) => commands::explain::run(&args),
             Command::Log(args) => commands::log::run(&args),
             Command::Replay(args) => commands::replay::run(&args),
+            Command::Suggest(args) => commands::suggest::run(&args),
             Command::InstallLinks(args) => commands::install_links::run(&args),
         },
     };

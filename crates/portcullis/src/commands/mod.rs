@@ -7,3 +7,4 @@ pub(crate) mod install_links;
 pub(crate) mod ipchains;
 pub(crate) mod log;
 pub(crate) mod replay;
+pub(crate) mod suggest;

@@ -7,5 +7,6 @@ pub(crate) mod output_file;
 pub(crate) mod packet_words;
 pub(crate) mod progress;
 pub(crate) mod replay;
+pub(crate) mod rule_words;
 pub(crate) mod stderr;
 pub(crate) mod stdout;

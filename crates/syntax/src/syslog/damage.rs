@@ -89,8 +89,8 @@ pub(super) fn missing(body: &str) -> Vec<&'static str> {
             }
         }
     }
-    let number = |word: &&str| word.starts_with("(#") && word.ends_with(')');
-    if !words.iter().any(|word| number(&word)) {
+    let number = |word: &str| word.starts_with("(#") && word.ends_with(')');
+    if !words.iter().any(|word| number(word)) {
         missing.push("rule number");
     }
     missing
