@@ -224,7 +224,7 @@ fn scanners(conversations: &[Conversation], setting: &Setting) -> BTreeMap<u32, 
 }
 
 /// Addresses that nobody has outside (RFC 1918).
-pub(super) fn is_private(address: u32) -> bool {
+fn is_private(address: u32) -> bool {
     Ipv4Addr::from_bits(address).is_private()
 }
 
@@ -295,6 +295,14 @@ impl Group {
             };
             near.get_or_insert(denial.packet.interface);
         }
+    }
+
+    /// Whether Linux would masquerade it: from an address that nobody has
+    /// outside to one that somebody has.
+    pub fn is_masqueraded(&self) -> bool {
+        self.way == Way::Through
+            && is_private(self.opener.network.address())
+            && !is_private(self.answerer.network.address())
     }
 
     /// Whether rules for it may be proposed.

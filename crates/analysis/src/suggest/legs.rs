@@ -9,7 +9,7 @@ use portcullis_core::ruleset::{
 };
 
 use super::conversation::KERNEL_DEFAULT;
-use super::group::{Group, Way, is_private};
+use super::group::{Group, Way};
 use super::pattern::{Answers, Ports, TIME_EXCEEDED, Transport, UNREACHABLE};
 use super::{MASQUERADED, OwnPorts, Setting};
 
@@ -44,9 +44,9 @@ const ROOT: PortRange = PortRange {
 pub(super) fn legs(group: &Group, setting: &Setting) -> Vec<Leg> {
     let asking = asking(group, setting);
     let mut legs = Vec::new();
-    let masquerade = is_masqueraded(group);
+    let masquerade = group.is_masqueraded();
     let outside = Ends {
-        source: (Network::ANY, MASQUERADED),
+        source: (outside_network(setting), masqueraded_ports(&asking)),
         ..asking.clone()
     };
     legs.extend(way_there(group, &asking, masquerade.then_some(&outside)));
@@ -54,9 +54,9 @@ pub(super) fn legs(group: &Group, setting: &Setting) -> Vec<Leg> {
     match answers {
         Answers::Nothing => {}
         Answers::Reversed => {
-            let answer = answer(group, &asking);
-            let outside = masquerade.then(|| answer_of(&outside));
-            legs.extend(way_back(group, &answer, outside.as_ref()));
+            let inside = answer(group, &asking);
+            let outside = masquerade.then(|| answer(group, &outside));
+            legs.extend(way_back(group, &inside, outside.as_ref()));
         }
         Answers::Errors => {
             for kind in [UNREACHABLE, TIME_EXCEEDED] {
@@ -65,7 +65,7 @@ pub(super) fn legs(group: &Group, setting: &Setting) -> Vec<Leg> {
                     source: (Network::ANY, PortRange::single(kind)),
                     destination: (to, PortRange::ALL),
                 };
-                let outside = masquerade.then(|| error(Network::ANY));
+                let outside = masquerade.then(|| error(outside_network(setting)));
                 let inside = error(group.opener.network);
                 legs.extend(way_back(group, &inside, outside.as_ref()));
             }
@@ -74,12 +74,18 @@ pub(super) fn legs(group: &Group, setting: &Setting) -> Vec<Leg> {
     legs
 }
 
-/// Whether Linux would masquerade it: from an address that nobody has outside
-/// to one that somebody has.
-pub(super) fn is_masqueraded(group: &Group) -> bool {
-    group.way == Way::Through
-        && is_private(group.opener.network.address())
-        && !is_private(group.answerer.network.address())
+/// The source ports of masqueraded packets; ICMP keeps its type.
+fn masqueraded_ports(asking: &Ends) -> PortRange {
+    match asking.protocol {
+        protocol::TCP | protocol::UDP => MASQUERADED,
+        _ => asking.source.1,
+    }
+}
+
+/// What masqueraded packets come from.
+fn outside_network(setting: &Setting) -> Network {
+    let address = setting.outside;
+    address.map_or(Network::ANY, |it| Network::with_prefix(it, 32))
 }
 
 /// The packets of the one who opens.

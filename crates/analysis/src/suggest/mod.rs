@@ -47,6 +47,8 @@ pub struct Denial {
 pub struct Setting {
     /// The machine's own addresses; without them, chains tell the way.
     pub local: Option<LocalAddresses>,
+    /// The one of them under which it masquerades.
+    pub outside: Option<u32>,
     /// The ports from which its programs open connections, and from which it
     /// masquerades.
     pub port_range: OwnPorts,

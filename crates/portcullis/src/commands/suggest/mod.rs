@@ -112,6 +112,7 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<u8> {
     let mut evidence = reading.read(&args.files)?;
     let setting = Setting {
         local,
+        outside: outside(&args.local),
         port_range: OwnPorts(args.port_range),
         announced: std::mem::take(&mut evidence.announced),
     };
@@ -125,6 +126,15 @@ pub(crate) fn run(args: &SuggestArgs) -> anyhow::Result<u8> {
         setting,
     };
     session.run(asks)
+}
+
+/// The only one of the machine's addresses that may be seen outside.
+fn outside(local: &[Network]) -> Option<u32> {
+    let whole = local.iter().filter(|it| it.prefix_length() == Some(32));
+    let mut public = whole
+        .map(Network::address)
+        .filter(|it| !std::net::Ipv4Addr::from_bits(*it).is_private());
+    public.next().filter(|_| public.next().is_none())
 }
 
 /// What nobody should be surprised by later.
@@ -174,6 +184,7 @@ impl Session<'_> {
             rules: self.rules,
             groups: &self.groups,
             evidence: &self.evidence,
+            outside: self.setting.outside,
             port_range: self.setting.port_range.0,
             never: self.never.map(|it| it.name.as_str()),
         }

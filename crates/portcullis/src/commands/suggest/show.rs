@@ -18,11 +18,16 @@ use crate::rules::RuleFile;
 /// Lines that describe what one chain opens, at most.
 const MOST_RANGES: usize = 12;
 
+/// Conversations from which nothing can be estimated.
+const FEW: usize = 10;
+
 /// What groups and plans are shown with.
 pub(super) struct Shown<'a> {
     pub(super) rules: &'a RuleFile,
     pub(super) groups: &'a [Group],
     pub(super) evidence: &'a Evidence,
+    /// The address under which this machine masquerades.
+    pub(super) outside: Option<u32>,
     /// The ports that this machine opens connections from.
     pub(super) port_range: PortRange,
     /// The file of what must stay shut.
@@ -67,6 +72,12 @@ impl Shown<'_> {
         lines.push(seen(group));
         if group.stance == Stance::Asked {
             lines.push("somebody asks this machine; let it in only if it serves that".to_owned());
+        }
+        if group.is_masqueraded() && self.outside.is_none() {
+            lines.push(
+                "masqueraded under an address that --local does not tell: the rules name none"
+                    .to_owned(),
+            );
         }
         let out = group.way == Way::Out && group.protocol != Transport::Icmp.number();
         if out && let Some(port) = self.outside_range(group) {
@@ -208,6 +219,12 @@ impl Shown<'_> {
             conversations,
             once,
         } = unseen;
+        let few = match *conversations < FEW {
+            true => {
+                " With so few\nconversations that says little more than: look again in a day or two."
+            }
+            false => "",
+        };
         let log = match self.evidence.logs {
             true => " A log tells only of what was denied and logged.",
             false => "",
@@ -215,7 +232,7 @@ impl Shown<'_> {
         format!(
             "What is still unseen: {once} of {kinds} kinds came in one conversation only, out of \
              {conversations}\nconversations. By Good and Turing's estimate the next one is of a \
-             kind never seen before with a\nchance of about {:.0} %.{log}\n",
+             kind never seen before with a\nchance of about {:.0} %.{few}{log}\n",
             chance * 100.0
         )
     }
