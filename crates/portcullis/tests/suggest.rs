@@ -159,6 +159,8 @@ fn each_rule_that_is_taken_out_is_found_again() {
                 [] as [Value; 0],
                 "{line}\n{document:#}"
             );
+            let written = fs::read_to_string(&new).unwrap();
+            assert!(!written.contains("# Written anew"), "{line}\n{written}");
             let (_, after) = suggest(&new, more);
             let left = titles(&after, &["offered", "asked"]);
             assert_eq!(left, usual, "{line}\n{after:#}");

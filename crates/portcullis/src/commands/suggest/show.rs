@@ -219,22 +219,19 @@ impl Shown<'_> {
             conversations,
             once,
         } = unseen;
-        let few = match *conversations < FEW {
-            true => {
-                " With so few\nconversations that says little more than: look again in a day or two."
-            }
-            false => "",
-        };
-        let log = match self.evidence.logs {
-            true => " A log tells only of what was denied and logged.",
-            false => "",
-        };
-        format!(
-            "What is still unseen: {once} of {kinds} kinds came in one conversation only, out of \
-             {conversations}\nconversations. By Good and Turing's estimate the next one is of a \
-             kind never seen before with a\nchance of about {:.0} %.{few}{log}\n",
+        let mut text = format!(
+            "What is still unseen: of {conversations} conversations, {once} were the only one of \
+             their kind ({kinds} kinds).\nBy Good and Turing's estimate the next one is of a kind \
+             never seen before with a chance of {:.0} %.\n",
             chance * 100.0
-        )
+        );
+        if *conversations < FEW {
+            text += "With so few that says little more than: look again in a day or two.\n";
+        }
+        if self.evidence.logs {
+            text += "A log tells only of what was denied and logged.\n";
+        }
+        text
     }
 
     pub(super) fn json(&self, plan: &mut Plan, wanted: &[usize]) -> anyhow::Result<Value> {
