@@ -304,9 +304,7 @@ impl Session<'_> {
         if offered.is_empty() {
             return Ok(Some(offered));
         }
-        let describe = |group: usize, before: &[usize]| -> anyhow::Result<String> {
-            let mut all = before.to_vec();
-            all.push(group);
+        let describe = |group: usize| -> anyhow::Result<String> {
             let mut plan = self.plan(&[group])?;
             Ok(format!(
                 "\n{}{}{}opens\n{}",
