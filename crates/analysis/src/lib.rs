@@ -5,6 +5,7 @@
 //!   which of them each rule sees,
 //! * [`explain`] follows one packet past every rule,
 //! * [`compare`] says which packets two rulesets treat differently,
+//! * [`suggest`] finds rules for what was denied, and proves what they open,
 //! * every answer that is a set has an example in it, and every comparison is
 //!   a proof: equal regions hold the same packets.
 //!
@@ -16,6 +17,7 @@ mod compare;
 mod decided;
 mod explain;
 mod space;
+pub mod suggest;
 
 pub use compare::{Change, ChangeKind, compare};
 pub use decided::{Decided, Passage};

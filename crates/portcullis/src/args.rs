@@ -11,7 +11,9 @@ use crate::commands::bench::BenchArgs;
 use crate::commands::control::{ConfirmArgs, ReloadArgs, StatusArgs, StopArgs};
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
+use crate::commands::log::LogArgs;
 use crate::commands::run::RunArgs;
+use crate::commands::suggest::SuggestArgs;
 
 /// A stateless packet filter engine in user space that speaks ipchains.
 #[derive(Debug, Parser)]
@@ -39,12 +41,14 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     Diff(DiffArgs),
     Explain(ExplainArgs),
+    Log(LogArgs),
     Replay(Box<ReplayArgs>),
     Run(Box<RunArgs>),
     Status(StatusArgs),
     Reload(ReloadArgs),
     Confirm(ConfirmArgs),
     Stop(StopArgs),
+    Suggest(Box<SuggestArgs>),
     InstallLinks(InstallLinksArgs),
 }
 
@@ -231,7 +235,7 @@ pub(crate) fn built_in(text: &str) -> Result<BuiltIn, String> {
     BuiltIn::from_name(text).ok_or_else(|| "packets enter at input, forward or output".to_owned())
 }
 
-fn named_interface(text: &str) -> Result<NamedInterface, String> {
+pub(crate) fn named_interface(text: &str) -> Result<NamedInterface, String> {
     let (chain, name) = match text.split_once('=') {
         Some((chain, name)) => (Some(built_in(chain)?), name),
         None => (None, text),

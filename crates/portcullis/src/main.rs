@@ -7,6 +7,7 @@ mod args;
 mod captured;
 mod commands;
 mod interrupt;
+mod log_text;
 mod report;
 mod resolve;
 mod rules;
@@ -38,12 +39,14 @@ fn main() -> ExitCode {
             Command::Bench(args) => commands::bench::run(&args),
             Command::Diff(args) => commands::diff::run(&args),
             Command::Explain(args) => commands::explain::run(&args),
+            Command::Log(args) => commands::log::run(&args),
             Command::Replay(args) => commands::replay::run(&args),
             Command::Run(args) => commands::run::run(&args),
             Command::Status(args) => commands::control::status(&args),
             Command::Reload(args) => commands::control::reload(&args),
             Command::Confirm(args) => commands::control::confirm(&args),
             Command::Stop(args) => commands::control::stop(&args),
+            Command::Suggest(args) => commands::suggest::run(&args),
             Command::InstallLinks(args) => commands::install_links::run(&args),
         },
     };

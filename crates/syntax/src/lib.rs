@@ -6,6 +6,7 @@
 //! * [`listing`], [`save`] and [`proc_files`] print rulesets in the three
 //!   formats of their time,
 //! * [`packet_words`] reads packets that people describe,
+//! * [`syslog`] finds packet-log lines in syslog files,
 //! * [`steps`] reads which chains the packets of a capture meet,
 //! * [`names`] holds the tables of services, protocols and ICMP types.
 //!
@@ -23,3 +24,4 @@ pub mod save;
 pub mod script;
 pub mod scripts;
 pub mod steps;
+pub mod syslog;

@@ -6,7 +6,7 @@ mod write;
 use core::fmt;
 
 use crate::names::{ChainName, InterfaceName};
-use crate::packet::IpOptions;
+use crate::packet::{IpOptions, PacketKey, protocol};
 
 /// A line as the kernel printed it for a rule with `-l`.
 ///
@@ -55,6 +55,29 @@ pub struct LoggedPacket {
     pub ttl: u8,
     /// IP options.
     pub options: IpOptions,
+}
+
+impl PacketLog {
+    /// What rules saw of the packet (§3).
+    pub fn key(&self) -> PacketKey {
+        let packet = &self.packet;
+        let header = 20 + 4 * packet.options.words().len();
+        let needed = match packet.protocol {
+            protocol::TCP => 16,
+            protocol::UDP | protocol::ICMP => 8,
+            _ => 0,
+        };
+        let offset = packet.fragment & 0x1fff;
+        PacketKey {
+            source: packet.source,
+            destination: packet.destination,
+            source_port: packet.source_port,
+            destination_port: packet.destination_port,
+            protocol: packet.protocol,
+            fragment: offset != 0 || usize::from(packet.length) < header + needed,
+            syn: self.syn,
+        }
+    }
 }
 
 /// Why text is not a packet-log line.

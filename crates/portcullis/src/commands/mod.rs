@@ -6,5 +6,7 @@ pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod install_links;
 pub(crate) mod ipchains;
+pub(crate) mod log;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod suggest;

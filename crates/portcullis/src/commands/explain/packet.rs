@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use portcullis_analysis::{Packet, explain};
-use portcullis_core::packet::{PacketKey, Suspect, protocol};
+use portcullis_core::packet::Suspect;
 use portcullis_core::packet_log::PacketLog;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::BuiltIn;
@@ -76,7 +76,7 @@ fn log_line(line: &str, reference: &Reference) -> anyhow::Result<Question> {
         .map_err(|error| anyhow!("this is no whole packet-log line: {error}"))?;
     let packet = Packet {
         interface: log.interface,
-        key: logged_key(&log),
+        key: log.key(),
     };
     let ruleset = reference.ruleset();
     let logged = ruleset.position(&log.chain);
@@ -111,27 +111,6 @@ fn log_line(line: &str, reference: &Reference) -> anyhow::Result<Question> {
         chain,
         packet: Described::Packet(packet),
     })
-}
-
-/// The key of a packet that was logged (§3, §6.1).
-fn logged_key(log: &PacketLog) -> PacketKey {
-    let packet = &log.packet;
-    let header = 20 + 4 * packet.options.words().len();
-    let needed = match packet.protocol {
-        protocol::TCP => 16,
-        protocol::UDP | protocol::ICMP => 8,
-        _ => 0,
-    };
-    let offset = packet.fragment & 0x1fff;
-    PacketKey {
-        source: packet.source,
-        destination: packet.destination,
-        source_port: packet.source_port,
-        destination_port: packet.destination_port,
-        protocol: packet.protocol,
-        fragment: offset != 0 || usize::from(packet.length) < header + needed,
-        syn: log.syn,
-    }
 }
 
 fn captured(

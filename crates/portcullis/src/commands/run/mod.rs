@@ -85,8 +85,8 @@ pub(crate) struct RunArgs {
     log: LogTarget,
 
     /// Lines a second that each rule may write, or off.
-    #[arg(long, value_name = "N|off", default_value = "20", value_parser = log_limit)]
-    log_limit: Option<LogLimit>,
+    #[arg(long, value_name = "N|off", default_value = "20")]
+    log_limit: LineLimit,
 
     /// The socket to be spoken to.
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let worker = |number| {
         let live = Arc::clone(&firewall.live);
-        Worker::new(live, number, channel(number), args.log_limit)
+        Worker::new(live, number, channel(number), args.log_limit.0)
     };
     let works = match &args.bridge {
         Some(ports) => bridge_works(ports, args, worker)?,
@@ -423,15 +423,23 @@ impl Signals {
     }
 }
 
-fn log_limit(text: &str) -> Result<Option<LogLimit>, String> {
-    if text == "off" {
-        return Ok(None);
-    }
-    match text.parse() {
-        Ok(per_second @ 1..=1_000_000) => Ok(Some(LogLimit {
-            per_second,
-            burst: per_second * BURST,
-        })),
-        _ => Err("write lines a second, from 1 to 1000000, or off".to_owned()),
+/// What a rule may write; without a limit, all.
+#[derive(Clone, Copy, Debug)]
+struct LineLimit(Option<LogLimit>);
+
+impl FromStr for LineLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        match text.parse() {
+            Ok(per_second @ 1..=1_000_000) => Ok(Self(Some(LogLimit {
+                per_second,
+                burst: per_second * BURST,
+            }))),
+            _ => Err("write lines a second, from 1 to 1000000, or off".to_owned()),
+        }
     }
 }

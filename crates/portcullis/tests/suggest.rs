@@ -1,0 +1,233 @@
+//! Rules are taken out of the example's ruleset, and found again from its traffic.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/gateway")
+}
+
+fn portcullis(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn path(file: &Path) -> &str {
+    file.to_str().unwrap()
+}
+
+const LOCAL: [&str; 2] = ["--local", "198.51.100.1,192.168.1.1"];
+
+/// What is suggested for both captures, with everything that is offered.
+fn suggest(rules: &Path, more: &[&str]) -> (Option<i32>, Value) {
+    let (day, lan) = (examples().join("day.pcapng"), examples().join("lan.pcapng"));
+    let mut arguments = vec!["suggest", "--json", "--rules", path(rules), path(&day)];
+    // The inside capture has its packets again as they left.
+    if more.contains(&"forward=eth0") {
+        arguments[4] = path(&lan);
+    }
+    arguments.extend(LOCAL);
+    arguments.extend(more);
+    let output = portcullis(&arguments);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    let document = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{error}"));
+    (output.status.code(), document)
+}
+
+fn titles(document: &Value, stances: &[&str]) -> Vec<String> {
+    let groups = document["groups"].as_array().unwrap().iter();
+    groups
+        .filter(|group| stances.contains(&group["stance"].as_str().unwrap()))
+        .map(|group| group["title"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// The verdicts of changes from one file of rules to another.
+fn newly_accepted(old: &Path, new: &Path) -> Vec<Value> {
+    let output = portcullis(&["diff", "--json", path(old), path(new)]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let changes = document["changes"].as_array().unwrap().iter();
+    changes
+        .filter(|it| it["what"] == "verdict" && it["old"] != "ACCEPT" && it["old"] != "MASQ")
+        .cloned()
+        .collect()
+}
+
+#[test]
+fn the_article_is_done_in_an_afternoon() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = examples().join("gateway.rules");
+    let fixed = examples().join("fixed.rules");
+    let new = folder.path().join("new.rules");
+    let (status, document) = suggest(&rules, &["--wanted", "ftp-active", "--write", path(&new)]);
+    assert_eq!(status, Some(0));
+    assert_eq!(
+        titles(&document, &["offered"]),
+        ["active FTP data from 192.0.2.7"]
+    );
+    let added: Vec<&str> = document["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["command"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        added,
+        [
+            "ipchains -I input 28 -i eth0 -p tcp -s 192.0.2.7 20 -d 198.51.100.1 61000:65095 \
+             -j ACCEPT",
+            "ipchains -I output 21 -i eth0 -p tcp -s 198.51.100.1 61000:65095 -d 192.0.2.7 20 \
+             ! -y -j ACCEPT",
+        ]
+    );
+    assert_eq!(document["nothing_else_changed"], true);
+    assert_eq!(newly_accepted(&fixed, &new), [] as [Value; 0]);
+    assert!(!newly_accepted(&rules, &new).is_empty());
+
+    // Applied, nothing is left that was wanted, and what scans is still kept out.
+    let (status, again) = suggest(&new, &[]);
+    assert_eq!(status, Some(0));
+    assert_eq!(titles(&again, &["offered"]), [] as [&str; 0]);
+    assert_eq!(
+        titles(&again, &["scan", "unwanted"]),
+        titles(&document, &["scan", "unwanted"])
+    );
+    assert_eq!(
+        titles(&again, &["scan"]),
+        ["a scan by 203.0.113.66: 51 ports of 1 address"]
+    );
+    // The file's comments are as they were.
+    let (before, after) = (
+        fs::read_to_string(&rules).unwrap(),
+        fs::read_to_string(&new).unwrap(),
+    );
+    assert!(before.lines().all(|line| after.contains(line)));
+    assert_eq!(after.lines().count(), before.lines().count() + 4);
+}
+
+#[test]
+fn each_rule_that_is_taken_out_is_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixed = examples().join("fixed.rules");
+    let text = fs::read_to_string(&fixed).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    let less = folder.path().join("less.rules");
+    let new = folder.path().join("new.rules");
+    let (mut needed, mut inside) = (0, 0);
+    for (number, line) in lines.iter().enumerate() {
+        if !line.ends_with("ACCEPT") && !line.ends_with("MASQ") {
+            continue;
+        }
+        let rest: Vec<&str> = lines
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != number)
+            .map(|(_, line)| *line)
+            .collect();
+        fs::write(&less, rest.join("\n") + "\n").unwrap();
+        let way_out = ["--interface", "forward=eth0", "--interface", "output=eth0"];
+        for more in [&[][..], &way_out[..]] {
+            let (_, before) = suggest(&less, more);
+            // What the whole ruleset denies too is none of the rule's.
+            let (_, whole) = suggest(&fixed, more);
+            let usual = titles(&whole, &["offered", "asked"]);
+            let missed: Vec<String> = titles(&before, &["offered", "asked"])
+                .into_iter()
+                .filter(|title| !usual.contains(title))
+                .collect();
+            if missed.is_empty() {
+                continue;
+            }
+            needed += 1;
+            inside += usize::from(!more.is_empty());
+            let wanted = missed.iter().flat_map(|title| ["--wanted", title.as_str()]);
+            let mut arguments: Vec<&str> = wanted.collect();
+            arguments.extend(more);
+            arguments.extend(["--write", path(&new)]);
+            let (status, document) = suggest(&less, &arguments);
+            assert_eq!(status, Some(0), "{line}\n{document:#}");
+            assert_eq!(
+                newly_accepted(&fixed, &new),
+                [] as [Value; 0],
+                "{line}\n{document:#}"
+            );
+            let written = fs::read_to_string(&new).unwrap();
+            assert!(!written.contains("# Written anew"), "{line}\n{written}");
+            let (_, after) = suggest(&new, more);
+            let left = titles(&after, &["offered", "asked"]);
+            assert_eq!(left, usual, "{line}\n{after:#}");
+        }
+    }
+    // Most of the rules were used that day.
+    assert!(needed >= 20, "{needed}");
+    assert!(inside >= 1, "{inside}");
+}
+
+#[test]
+fn what_must_stay_shut_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (never, new) = (folder.path().join("never"), folder.path().join("new"));
+    fs::write(&never, "-A input -p tcp -d 0/0 61000:65095 -y -j DENY\n").unwrap();
+    let wanted = ["--wanted", "ftp-active", "--write", path(&new)];
+    let mut arguments = wanted.to_vec();
+    arguments.extend(["--never", path(&never)]);
+    let rules = examples().join("gateway.rules");
+    let (status, document) = suggest(&rules, &arguments);
+    assert_eq!(status, Some(1));
+    assert_eq!(document["forbidden"].as_array().unwrap().len(), 1);
+    assert!(!new.exists());
+    // Something else may stay shut without harm.
+    fs::write(&never, "-A input -p tcp -d 0/0 :1023 -y -j DENY\n").unwrap();
+    let (status, document) = suggest(&rules, &arguments);
+    assert_eq!(status, Some(0));
+    assert_eq!(document["forbidden"].as_array().unwrap().len(), 0);
+    assert!(new.exists());
+}
+
+#[test]
+fn a_log_alone_is_enough_and_says_what_it_lacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rules, log) = (
+        examples().join("gateway.rules"),
+        folder.path().join("messages"),
+    );
+    let day = examples().join("day.pcapng");
+    let output = portcullis(&[
+        "replay",
+        path(&day),
+        "--rules",
+        path(&rules),
+        "--quiet",
+        "--log",
+        path(&log),
+        "--local",
+        "198.51.100.1",
+        "--local",
+        "192.168.1.1",
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    let output = portcullis(&["suggest", "--json", "--rules", path(&rules), path(&log)]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        titles(&document, &["offered"]),
+        ["active FTP data from 192.0.2.7"]
+    );
+    assert_eq!(
+        titles(&document, &["scan"]),
+        ["a scan by 203.0.113.66: 51 ports of 1 address"]
+    );
+    let reasons = document["groups"][0]["reasons"].to_string();
+    assert!(
+        reasons.contains("no control connection was seen"),
+        "{reasons}"
+    );
+    assert_eq!(document["rules"].as_array().unwrap().len(), 2);
+}
