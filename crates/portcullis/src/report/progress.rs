@@ -69,3 +69,35 @@ fn bar(captures: &[PathBuf]) -> indicatif::ProgressBar {
     }
     bar
 }
+
+/// How many of some pieces of work are done, on standard error if that is a terminal.
+pub(crate) struct CountedBar {
+    bar: Option<indicatif::ProgressBar>,
+}
+
+impl CountedBar {
+    pub(crate) fn new(pieces: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = indicatif::ProgressBar::new(pieces);
+            if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar }
+    }
+
+    /// The next piece begins.
+    pub(crate) fn next(&self, what: String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what);
+            bar.inc(1);
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -125,7 +125,11 @@ fn made_up_workloads(ruleset: &Ruleset, args: &BenchArgs) -> Vec<Workload> {
         .flat_map(Chain::rules)
         .cloned()
         .collect();
-    let kinds = args.trace_kind.iter().map(|kind| match kind {
+    let asked = match args.trace_kind.is_empty() {
+        true => &[TraceKind::Rand][..],
+        false => &args.trace_kind,
+    };
+    let kinds = asked.iter().map(|kind| match kind {
         TraceKind::Rand => ("rand", portcullis_workload::TraceKind::Rand),
         TraceKind::Zipf => ("zipf", portcullis_workload::TraceKind::Zipf),
         TraceKind::Void => ("void", portcullis_workload::TraceKind::Void),

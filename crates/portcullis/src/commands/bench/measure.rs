@@ -87,8 +87,15 @@ impl Measurement {
 }
 
 impl Noise {
-    pub(super) fn is_noisy(&self) -> bool {
-        self.spread > NOISY
+    /// What to keep in mind when reading the figures.
+    pub(super) fn warning(&self) -> Option<String> {
+        let percent = (self.spread - 1.0) * 100.0;
+        (self.spread > NOISY).then(|| {
+            format!(
+                "this machine is noisy, equal work varied by {percent:.0} %: trust ratios and \
+                 minima, not single figures"
+            )
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! `portcullis bench`: how fast rules are matched here.
 
+mod curves;
+mod html;
 mod input;
 mod matchers;
 mod measure;
@@ -16,6 +18,9 @@ use portcullis_core::traversal::Step;
 use input::{Subject, Workload};
 use matchers::Engine;
 use measure::Measurement;
+
+use crate::report::output_file::OutputFile;
+use crate::report::progress::CountedBar;
 
 /// Measure how fast rules are matched, by every form of matcher.
 ///
@@ -40,14 +45,13 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "FILE", requires = "rules")]
     trace: Option<PathBuf>,
 
-    /// Make up packets of these kinds.
+    /// Make up packets of these kinds; rand if nothing is said.
     #[arg(
         long,
         value_name = "KIND",
         value_delimiter = ',',
-        default_value = "rand"
+        conflicts_with = "trace"
     )]
-    #[arg(conflicts_with = "trace")]
     trace_kind: Vec<TraceKind>,
 
     /// How many packets to make up.
@@ -79,6 +83,14 @@ pub(crate) struct BenchArgs {
     /// nanoseconds per packet as the answer.
     #[arg(long)]
     turns: bool,
+
+    /// Draw growth curves: time against the number of rules.
+    #[arg(long, value_name = "FILE", conflicts_with = "turns")]
+    svg: Option<PathBuf>,
+
+    /// Write a page with table, curves and what machine this is.
+    #[arg(long, value_name = "FILE", conflicts_with = "turns")]
+    html: Option<PathBuf>,
 
     /// Print one JSON object a line.
     #[arg(long, conflicts_with = "csv")]
@@ -129,20 +141,39 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<u8> {
         let kind = args.matcher.first().copied().unwrap_or(MatcherKind::Auto);
         return turns::serve(&subject, kind, &step, args);
     }
+    // Before the work, which would be in vain.
+    let svg = args.svg.as_deref().map(OutputFile::create).transpose()?;
+    let html = args.html.as_deref().map(OutputFile::create).transpose()?;
+    let subjects = input::subjects(args)?;
+    let bar = CountedBar::new(subjects.iter().map(|it| works(it, args)).sum());
     let mut measurements = Vec::new();
-    for subject in input::subjects(args)? {
-        for kind in matchers::chosen(&args.matcher, &subject) {
-            let engine = Engine::new(kind, &subject)?;
+    for subject in &subjects {
+        for kind in matchers::chosen(&args.matcher, subject) {
+            let engine = Engine::new(kind, subject)?;
             for workload in &subject.workloads {
-                measurements.push(measure_one(&engine, &subject, workload, &step, args)?);
+                bar.next(format!("{} {}", subject.name, report::name(kind)));
+                measurements.push(measure_one(&engine, subject, workload, &step, args)?);
             }
         }
+    }
+    bar.finish();
+    if let Some(file) = svg {
+        file.write(&curves::svg(&measurements))?;
+    }
+    if let Some(file) = html {
+        file.write(&html::page(&measurements, &noise)?)?;
     }
     report::print(&measurements, &noise, args)?;
     let wrong = measurements
         .iter()
         .any(|it| it.mismatches.is_some_and(|count| count > 0));
     Ok(u8::from(wrong))
+}
+
+/// How many measurements a subject takes.
+fn works(subject: &Subject, args: &BenchArgs) -> u64 {
+    let matchers = matchers::chosen(&args.matcher, subject).len();
+    (matchers * subject.workloads.len()) as u64
 }
 
 fn measure_one(

@@ -56,12 +56,8 @@ pub(super) fn print(
     } else {
         print_table(&mut out, measurements)?;
     }
-    if noise.is_noisy() {
-        let percent = (noise.spread - 1.0) * 100.0;
-        eprintln!(
-            "warning: this machine is noisy, equal work varied by {percent:.0} %: trust ratios \
-             and minima, not single figures"
-        );
+    if let Some(warning) = noise.warning() {
+        eprintln!("warning: {warning}");
     }
     if !noise.pinned {
         eprintln!("warning: could not stay on one core");
@@ -170,7 +166,8 @@ fn print_table(out: &mut impl Write, measurements: &[Measurement]) -> anyhow::Re
     Ok(())
 }
 
-fn size(bytes: usize) -> String {
+/// A size in words.
+pub(super) fn size(bytes: usize) -> String {
     match bytes {
         0..10_240 => format!("{bytes} B"),
         10_240..10_485_760 => format!("{} KiB", bytes / 1024),
