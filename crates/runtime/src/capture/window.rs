@@ -46,6 +46,11 @@ impl Window {
         &self.buffer[from..to]
     }
 
+    /// The buffer from its beginning to the last byte at hand.
+    pub(super) fn buffered(&self) -> &[u8] {
+        &self.buffer[..self.end]
+    }
+
     /// Bytes of the buffer before the current place: where it is in what [`detach`](Self::detach)
     /// gives away.
     #[inline]
