@@ -36,6 +36,12 @@ pub struct PacketKey {
 impl PacketKey {
     /// The port that stands for "none".
     pub const NO_PORT: u16 = 0xffff;
+
+    /// Whether TCP flags are those of a packet that opens a connection (§3.5).
+    #[inline(always)]
+    pub(super) const fn opens(flags: u8) -> bool {
+        flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN
+    }
 }
 
 /// A fragment that is dropped before any rule sees it (§3).
@@ -144,7 +150,7 @@ impl Ipv4Packet<'_> {
             _ => {}
         }
         let flags = payload.get(TCP_FLAGS).copied().unwrap_or(0);
-        key.syn = key.protocol == protocol::TCP && flags & (TCP_SYN | TCP_ACK | TCP_RST) == TCP_SYN;
+        key.syn = key.protocol == protocol::TCP && PacketKey::opens(flags);
     }
 }
 

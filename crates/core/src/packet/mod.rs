@@ -3,6 +3,8 @@
 
 mod ipv4;
 mod key;
+mod plain;
 
 pub use ipv4::{Damage, IpOptions, Ipv4Packet, Unusable, header_checksum};
 pub use key::{Missing, PacketKey, Suspect, protocol};
+pub use plain::PlainPacket;

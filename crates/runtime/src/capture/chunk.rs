@@ -30,6 +30,14 @@ pub(super) struct Placed {
     pub(super) direction: Option<Direction>,
 }
 
+/// The part of a [`Record`] that tells how it is judged.
+pub(crate) struct Frame<'a> {
+    pub(crate) interface: &'a CaptureInterface,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) original_length: u32,
+    pub(crate) data: &'a [u8],
+}
+
 impl Chunk {
     /// An empty chunk.
     #[must_use]
@@ -68,6 +76,22 @@ impl Chunk {
             number: self.before + index as u64 + 1,
             offset: self.offset + u64::from(placed.start),
             time: placed.time,
+            interface: &self.interfaces[placed.interface as usize],
+            direction: placed.direction,
+            original_length: placed.original_length,
+            data: &self.bytes[data..data + placed.length as usize],
+        }
+    }
+
+    /// What judging needs of the record with this index in the chunk.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[inline(always)]
+    pub(crate) fn frame(&self, index: usize) -> Frame<'_> {
+        let placed = &self.records[index];
+        let data = placed.data as usize;
+        Frame {
             interface: &self.interfaces[placed.interface as usize],
             direction: placed.direction,
             original_length: placed.original_length,

@@ -3,6 +3,7 @@
 
 use super::{
     CaptureErrorKind, Part, Timestamp,
+    chunk::Placed,
     error::LengthLimit,
     step::{ByteOrder, Findings, Located, Oddity, Step, StepResult, most_captured},
 };
@@ -67,6 +68,67 @@ impl Decoder {
                 self.record(bytes, offset, findings, snaplen, lengths)
             }
         }
+    }
+
+    /// Adds the ordinary records that lie whole at `start` and after it, and
+    /// gives back where they end: what [`step`](Self::step) would say one by
+    /// one, which is to be asked about what follows.
+    pub(super) fn ordinary(&self, bytes: &[u8], start: usize, records: &mut Vec<Placed>) -> usize {
+        let State::Records {
+            snaplen,
+            lengths: LengthFields::CapturedFirst,
+        } = self.state
+        else {
+            return start;
+        };
+        if self.magic.record_header != RECORD_HEADER {
+            return start;
+        }
+        match self.magic.order {
+            ByteOrder::Little => {
+                self.ordinary_by(u32::from_le_bytes, snaplen, bytes, start, records)
+            }
+            ByteOrder::Big => self.ordinary_by(u32::from_be_bytes, snaplen, bytes, start, records),
+        }
+    }
+
+    #[inline(always)]
+    fn ordinary_by(
+        &self,
+        number: impl Fn([u8; 4]) -> u32,
+        snaplen: u32,
+        bytes: &[u8],
+        mut start: usize,
+        records: &mut Vec<Placed>,
+    ) -> usize {
+        let limit = match snaplen {
+            0 => most_captured(snaplen),
+            _ => most_captured(snaplen).min(snaplen),
+        };
+        records.extend(std::iter::from_fn(|| {
+            let (header, rest) = bytes[start..].split_first_chunk::<RECORD_HEADER>()?;
+            let field =
+                |at: usize| number([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+            let (length, original_length) = (field(8), field(12));
+            let ordinary = length <= limit.min(original_length);
+            if !ordinary || rest.len() < length as usize {
+                return None;
+            }
+            let nanos = i64::from(field(0)) * 1_000_000_000
+                + i64::from(field(4)) * self.magic.nanos_per_tick;
+            let placed = Placed {
+                time: Some(Timestamp::from_nanos(nanos)),
+                start: start as u32,
+                data: (start + RECORD_HEADER) as u32,
+                length,
+                original_length,
+                interface: 0,
+                direction: None,
+            };
+            start += RECORD_HEADER + length as usize;
+            Some(placed)
+        }));
+        start
     }
 
     fn file_header(&mut self, bytes: &[u8], offset: u64, findings: &mut Findings) -> StepResult {

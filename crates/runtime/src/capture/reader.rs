@@ -180,6 +180,14 @@ impl CaptureReader {
         chunk.before = self.records;
         let mut origin = self.chunk_origin();
         loop {
+            if let Decoder::Pcap(decoder) = &self.decoder {
+                let known = chunk.records.len();
+                let start = self.window.position();
+                let records = &mut chunk.records;
+                let end = decoder.ordinary(self.window.buffered(), start, records);
+                self.records += (chunk.records.len() - known) as u64;
+                self.window.take(end - start);
+            }
             let bytes = self.window.bytes();
             match self
                 .decoder

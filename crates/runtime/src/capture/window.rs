@@ -11,7 +11,7 @@ pub(super) struct Window {
     offset: u64,
 }
 
-const CHUNK: usize = 1024 * 1024;
+const CHUNK: usize = 256 * 1024;
 
 impl Window {
     pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
@@ -44,6 +44,11 @@ impl Window {
         self.start = to;
         self.offset += (to - from) as u64;
         &self.buffer[from..to]
+    }
+
+    /// The buffer from its beginning to the last byte at hand.
+    pub(super) fn buffered(&self) -> &[u8] {
+        &self.buffer[..self.end]
     }
 
     /// Bytes of the buffer before the current place: where it is in what [`detach`](Self::detach)

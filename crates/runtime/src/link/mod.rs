@@ -69,6 +69,31 @@ pub fn network_layer(link: LinkType, frame: &[u8]) -> Network<'_> {
     }
 }
 
+/// A frame whose link layer tells no more than whether it went to many.
+pub(crate) struct PlainFrame<'a> {
+    pub(crate) packet: &'a [u8],
+    pub(crate) group: bool,
+}
+
+/// What [`network_layer`] says of IPv4 right in an Ethernet frame or without a
+/// link header; `None` where that takes a closer look.
+#[inline(always)]
+pub(crate) fn plain_frame(link: LinkType, frame: &[u8]) -> Option<PlainFrame<'_>> {
+    match link {
+        LinkType::ETHERNET => {
+            let (header, packet) = frame.split_first_chunk::<14>()?;
+            let ipv4 = [header[12], header[13]] == Foreign::IPV4_ETHER_TYPE.to_be_bytes();
+            let group = header[0] & 1 == 1;
+            (ipv4 && !packet.is_empty()).then_some(PlainFrame { packet, group })
+        }
+        LinkType::RAW | LinkType::IPV4 if frame.first()? >> 4 == 4 => Some(PlainFrame {
+            packet: frame,
+            group: false,
+        }),
+        _ => None,
+    }
+}
+
 /// Raw IP of either version. A nibble that is neither counts as IPv4: the receive check of the
 /// packet layer then calls the packet damaged, as a kernel would.
 fn raw(frame: &[u8]) -> Network<'_> {
@@ -126,7 +151,7 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Foreign, LinkType, Network, network_layer};
+    use super::{Foreign, LinkType, Network, network_layer, plain_frame};
 
     #[test]
     fn raw_goes_by_the_version_nibble() {
@@ -158,6 +183,34 @@ mod tests {
             network_layer(LinkType::IPV6, &[0x45]),
             Network::NotIpv4(Foreign::Ipv6)
         );
+    }
+
+    #[test]
+    fn plain_frames_are_what_the_closer_look_says() {
+        let mut plain = 0;
+        for link in (0..300).map(LinkType) {
+            for (first, version) in (0..=255).flat_map(|it| [(it, 0x45), (0x45, it)]) {
+                for ether_type in [[8, 0], [0x81, 0], [0x86, 0xdd]] {
+                    let mut frame = [0; 40];
+                    (frame[0], frame[14]) = (first, version);
+                    frame[12..14].copy_from_slice(&ether_type);
+                    for frame in [&frame[..], &frame[..14], &frame[..13], &[]] {
+                        let Some(quick) = plain_frame(link, frame) else {
+                            continue;
+                        };
+                        let closer = Network::Ipv4 {
+                            packet: quick.packet,
+                            group: quick.group,
+                            direction: None,
+                            loopback: false,
+                        };
+                        assert_eq!(network_layer(link, frame), closer, "{link} {frame:02x?}");
+                        plain += 1;
+                    }
+                }
+            }
+        }
+        assert!(plain > 1000, "only {plain} plain frames");
     }
 
     #[test]

@@ -8,10 +8,12 @@
 //!
 //! Every record ends in one bucket of the tally. [`Replay::record`] is the
 //! readable way of one record; [`Replay::chunk`] is the same for many, with
-//! packets decided in batches, and tests hold the two together.
+//! whole plain packets read in one go and packets decided in batches, and tests
+//! hold the two together.
 
 mod batches;
 mod interfaces;
+mod lanes;
 mod pipeline;
 mod placement;
 mod tally;
@@ -35,6 +37,7 @@ pub use placement::{Chains, Placement};
 pub use tally::{Assumed, NotJudged, Tally};
 
 use batches::Batches;
+use lanes::Lanes;
 
 /// Judges records with one matcher.
 pub struct Replay<M> {
@@ -47,6 +50,7 @@ pub struct Replay<M> {
     tally: Tally,
     steps: Vec<Step>,
     batches: Batches,
+    lanes: Lanes,
 }
 
 /// What to do about IP header checksums of received packets.
@@ -101,12 +105,14 @@ impl<M: Matcher> Replay<M> {
             checksums,
             tally: Tally::default(),
             steps: Vec::new(),
+            lanes: Lanes::default(),
         }
     }
 
     /// Says that the records that follow come from another capture.
     pub fn next_capture(&mut self) {
         self.placement.next_capture();
+        self.lanes.clear();
     }
 
     /// Judges one record; `number` counts from 1 over all captures.
@@ -173,7 +179,7 @@ impl<M: Matcher> Replay<M> {
         if packet.missing() != Missing::Nothing && self.lacks(&packet) {
             return Err(NotJudged::CutShort);
         }
-        self.tally.assume(guessed.all());
+        self.tally.assume(guessed.all(), 1);
         Ok(packet)
     }
 

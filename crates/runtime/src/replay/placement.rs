@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use portcullis_core::packet::{Ipv4Packet, Unusable};
+use portcullis_core::packet::{Ipv4Packet, PacketKey, Unusable};
 use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::{LocalAddresses, Route, Step};
 
 use super::interfaces::InterfaceNames;
 use super::tally::Assumed;
 use crate::Direction;
-use crate::capture::Record;
+use crate::capture::{CaptureInterface, Record};
 use crate::link::Network;
 
 /// Decides which chains a record meets.
@@ -89,37 +89,71 @@ impl Placement {
         else {
             return Guessed::default();
         };
-        let direction = record.direction.or(direction);
-        let mut guessed = Guessed::default();
-        let mut loopback = loopback;
-        let chains: &[BuiltIn] = match &self.chains {
+        let way = match &self.chains {
             Chains::Steps(named) => {
                 if let Ok(found) = named.binary_search_by_key(&number, |(record, _)| *record) {
                     steps.extend(&named[found].1);
                 }
                 return Guessed::default();
             }
-            Chains::One(BuiltIn::Input) => &[BuiltIn::Input],
-            Chains::One(BuiltIn::Forward) => &[BuiltIn::Forward],
-            Chains::One(BuiltIn::Output) => &[BuiltIn::Output],
+            Chains::Local(local) => Way::Routed(route(local, packet, group)),
+            Chains::One(chain) => Way::Chain(*chain),
+            Chains::Direction => Way::Directed(record.direction.or(direction)),
+        };
+        self.steps_of(way, record.interface, loopback, steps)
+    }
+
+    /// The way of a received packet in a frame of which the link layer tells
+    /// only whether it went to many; `None` where the record's number tells it.
+    #[inline(always)]
+    pub(super) fn plain_way(
+        &self,
+        direction: Option<Direction>,
+        group: bool,
+        key: &PacketKey,
+    ) -> Option<Way> {
+        match &self.chains {
             Chains::Local(local) => {
-                let route = route(local, packet, group);
+                let route = local.route(key.source, key.destination);
+                Some(Way::Routed(received_route(route, group)))
+            }
+            Chains::Steps(_) => None,
+            Chains::One(chain) => Some(Way::Chain(*chain)),
+            Chains::Direction => Some(Way::Directed(direction)),
+        }
+    }
+
+    /// Appends the steps of a way that starts at this interface.
+    pub(super) fn steps_of(
+        &mut self,
+        way: Way,
+        interface: &CaptureInterface,
+        loopback: bool,
+        steps: &mut Vec<Step>,
+    ) -> Guessed {
+        let mut guessed = Guessed::default();
+        let mut loopback = loopback;
+        let chains: &[BuiltIn] = match way {
+            Way::Chain(BuiltIn::Forward) => &[BuiltIn::Forward],
+            Way::Chain(BuiltIn::Output) | Way::Directed(Some(Direction::Outbound)) => {
+                &[BuiltIn::Output]
+            }
+            Way::Chain(BuiltIn::Input) | Way::Directed(Some(Direction::Inbound)) => {
+                &[BuiltIn::Input]
+            }
+            Way::Directed(None) => {
+                guessed.chain = true;
+                &[BuiltIn::Input]
+            }
+            Way::Routed(route) => {
                 guessed.outgoing = route == Route::Through && !self.interfaces.tells_outgoing();
                 // What a machine sends to itself crosses no other interface.
                 loopback |= route == Route::Within;
                 route.chains()
             }
-            Chains::Direction => match direction {
-                Some(Direction::Outbound) => &[BuiltIn::Output],
-                Some(Direction::Inbound) => &[BuiltIn::Input],
-                None => {
-                    guessed.chain = true;
-                    &[BuiltIn::Input]
-                }
-            },
         };
         for chain in chains {
-            let (interface, made_up) = self.interfaces.name(*chain, record.interface, loopback);
+            let (interface, made_up) = self.interfaces.name(*chain, interface, loopback);
             guessed.interface |= made_up;
             steps.push(Step {
                 chain: *chain,
@@ -127,6 +161,30 @@ impl Placement {
             });
         }
         guessed
+    }
+}
+
+/// What tells a packet's chains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Chain(BuiltIn),
+    Directed(Option<Direction>),
+    Routed(Route),
+}
+
+impl Way {
+    /// How many numbers there are.
+    pub(super) const NUMBERS: usize = 10;
+
+    /// Tells ways apart.
+    #[inline(always)]
+    pub(super) fn number(self) -> usize {
+        match self {
+            Self::Chain(chain) => chain as usize,
+            Self::Directed(None) => 3,
+            Self::Directed(Some(direction)) => 4 + direction as usize,
+            Self::Routed(route) => 6 + route as usize,
+        }
     }
 }
 
@@ -157,7 +215,12 @@ fn route(local: &LocalAddresses, packet: &Result<Ipv4Packet<'_>, Unusable>, grou
         // Damaged or cut: wherever it is received, that shows.
         return Route::ToHere;
     };
-    match local.route(packet.source(), packet.destination()) {
+    received_route(local.route(packet.source(), packet.destination()), group)
+}
+
+#[inline(always)]
+fn received_route(route: Route, group: bool) -> Route {
+    match route {
         Route::Through if group => Route::ToHere,
         route => route,
     }

@@ -101,9 +101,9 @@ impl Tally {
         *self.not_judged.entry(why).or_default() += 1;
     }
 
-    pub(super) fn assume(&mut self, assumed: impl IntoIterator<Item = Assumed>) {
+    pub(super) fn assume(&mut self, assumed: impl IntoIterator<Item = Assumed>, records: u64) {
         for what in assumed {
-            self.assumed[what as usize] += 1;
+            self.assumed[what as usize] += records;
         }
     }
 
