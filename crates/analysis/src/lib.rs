@@ -5,6 +5,7 @@
 //!   which of them each rule sees,
 //! * [`explain`] follows one packet past every rule,
 //! * [`compare`] says which packets two rulesets treat differently,
+//! * [`check`] finds the mistakes in a ruleset, each with a packet that shows it,
 //! * every answer that is a set has an example in it, and every comparison is
 //!   a proof: equal regions hold the same packets.
 //!
@@ -12,11 +13,13 @@
 //! in [`TooLarge`], never in a guess. Section numbers ("§4") are those of the
 //! semantics reference in `docs/semantics.md`.
 
+mod check;
 mod compare;
 mod decided;
 mod explain;
 mod space;
 
+pub use check::{Checked, Finding, Kind, Machine, Question, Severity, Subject, check};
 pub use compare::{Change, ChangeKind, compare};
 pub use decided::{Decided, Passage};
 pub use explain::{Considered, Explanation, explain, reason};

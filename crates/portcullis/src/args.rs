@@ -8,6 +8,7 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 
 use crate::commands::bench::BenchArgs;
+use crate::commands::check::CheckArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
 
@@ -34,6 +35,7 @@ PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Bench(BenchArgs),
+    Check(CheckArgs),
     Diff(DiffArgs),
     Explain(ExplainArgs),
     Replay(Box<ReplayArgs>),
