@@ -9,6 +9,7 @@ use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 
 use crate::commands::bench::BenchArgs;
 use crate::commands::check::CheckArgs;
+use crate::commands::cover::CoverArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
 
@@ -36,6 +37,7 @@ PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
 pub(crate) enum Command {
     Bench(BenchArgs),
     Check(CheckArgs),
+    Cover(CoverArgs),
     Diff(DiffArgs),
     Explain(ExplainArgs),
     Replay(Box<ReplayArgs>),

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         None => match Cli::parse_from(arguments).command {
             Command::Bench(args) => commands::bench::run(&args),
             Command::Check(args) => commands::check::run(&args),
+            Command::Cover(args) => commands::cover::run(&args),
             Command::Diff(args) => commands::diff::run(&args),
             Command::Explain(args) => commands::explain::run(&args),
             Command::Replay(args) => commands::replay::run(&args),

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod cover;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod install_links;
