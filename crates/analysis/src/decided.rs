@@ -64,10 +64,25 @@ impl Decided {
         chain: BuiltIn,
         packets: Region,
     ) -> Result<Self, TooLarge> {
+        let conditions = conditions(space, ruleset)?;
+        Self::without(space, ruleset, &conditions, None, chain, packets)
+    }
+
+    /// Follows some packets as if rule `left_out` were not there; `conditions`
+    /// are the ruleset's own.
+    pub(crate) fn without(
+        space: &mut Space,
+        ruleset: &Ruleset,
+        conditions: &[Vec<Region>],
+        left_out: Option<Place>,
+        chain: BuiltIn,
+        packets: Region,
+    ) -> Result<Self, TooLarge> {
         let start = chain.position();
         let chains = ruleset.chains();
         let mut walk = Walk {
-            conditions: conditions(space, ruleset)?,
+            conditions,
+            left_out: left_out.map(|place| (place.chain as usize, place.rule as usize)),
             space,
             ruleset,
             path: Vec::new(),
@@ -159,7 +174,9 @@ const DEEPEST: usize = 200;
 struct Walk<'a> {
     space: &'a mut Space,
     ruleset: &'a Ruleset,
-    conditions: Vec<Vec<Region>>,
+    conditions: &'a [Vec<Region>],
+    /// The chain and number of a rule to pass over.
+    left_out: Option<(usize, usize)>,
     /// The chains that are being walked.
     path: Vec<usize>,
     /// What came out of a chain for a set and a path.
@@ -187,6 +204,9 @@ impl Walk<'_> {
         for (number, rule) in ruleset.chains()[chain].rules().iter().enumerate() {
             if going.is_empty() {
                 break;
+            }
+            if self.left_out == Some((chain, number)) {
+                continue;
             }
             let conditions = self.conditions[chain][number];
             let matched = self.space.intersect(going, conditions)?;

@@ -6,6 +6,9 @@
 //! * [`explain`] follows one packet past every rule,
 //! * [`compare`] says which packets two rulesets treat differently,
 //! * [`suggest`] finds rules for what was denied, and proves what they open,
+//! * [`check`] finds the mistakes in a ruleset, each with a packet that shows it,
+//! * [`Coverage`] says what traffic tries of each rule, and [`Probes`] make a
+//!   packet for it,
 //! * every answer that is a set has an example in it, and every comparison is
 //!   a proof: equal regions hold the same packets.
 //!
@@ -13,13 +16,17 @@
 //! in [`TooLarge`], never in a guess. Section numbers ("§4") are those of the
 //! semantics reference in `docs/semantics.md`.
 
+mod check;
 mod compare;
+mod cover;
 mod decided;
 mod explain;
 mod space;
 pub mod suggest;
 
+pub use check::{Checked, Finding, Kind, Machine, Question, Severity, Subject, check};
 pub use compare::{Change, ChangeKind, compare};
+pub use cover::{Coverage, Probe, Probes, Tried};
 pub use decided::{Decided, Passage};
 pub use explain::{Considered, Explanation, explain, reason};
 pub use space::{

@@ -8,7 +8,9 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{BuiltIn, Network, Verdict};
 
 use crate::commands::bench::BenchArgs;
+use crate::commands::check::CheckArgs;
 use crate::commands::control::{ConfirmArgs, ReloadArgs, StatusArgs, StopArgs};
+use crate::commands::cover::CoverArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::log::LogArgs;
@@ -39,6 +41,8 @@ PORTCULLIS_STRICT_1_3_9=1, repeats the original's bugs.";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Bench(BenchArgs),
+    Check(CheckArgs),
+    Cover(CoverArgs),
     Diff(DiffArgs),
     Explain(ExplainArgs),
     Log(LogArgs),

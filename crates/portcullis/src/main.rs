@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         Some(ipchains) => ipchains.run(),
         None => match Cli::parse_from(arguments).command {
             Command::Bench(args) => commands::bench::run(&args),
+            Command::Check(args) => commands::check::run(&args),
+            Command::Cover(args) => commands::cover::run(&args),
             Command::Diff(args) => commands::diff::run(&args),
             Command::Explain(args) => commands::explain::run(&args),
             Command::Log(args) => commands::log::run(&args),

@@ -64,6 +64,28 @@ impl RuleFile {
         Some(before.matches('\n').count() + 1)
     }
 
+    /// Quotes the line of some bytes with a caret, or just names the file.
+    pub(crate) fn quote<'b>(
+        &self,
+        renderer: &Renderer,
+        level: Level<'b>,
+        title: &'b str,
+        span: Option<&Range<usize>>,
+        notes: Vec<(Level<'b>, &'b str)>,
+    ) -> String {
+        match span {
+            Some(span) => {
+                let shown = Shown::new(&self.name, &self.source);
+                shown.snippet(renderer, level, title, span, notes)
+            }
+            None => {
+                let notes = notes.into_iter().map(|(level, note)| level.message(note));
+                let group = level.primary_title(title).elements(notes);
+                renderer.render(&[group])
+            }
+        }
+    }
+
     /// A rule's command as it stands in the file, on one line.
     pub(crate) fn command(&self, chain: &ChainName, number: usize) -> String {
         let span = self.script.origins.rule(chain, number);
@@ -211,13 +233,14 @@ impl<'a> Shown<'a> {
         let mut text = String::new();
         for printed in &script.printed {
             for warning in warnings(printed) {
-                text += &self.snippet(&renderer, Level::WARNING, warning, &printed.span, None);
+                text += &self.snippet(&renderer, Level::WARNING, warning, &printed.span, vec![]);
                 text += "\n\n";
             }
         }
         for mistake in &script.mistakes {
             let (message, span) = (&mistake.message, &mistake.span);
-            let hint = mistake.hint.as_deref();
+            let hint = mistake.hint.as_deref().map(|hint| (Level::HELP, hint));
+            let hint = hint.into_iter().collect();
             text += &self.snippet(&renderer, Level::ERROR, message, span, hint);
             text += "\n\n";
         }
@@ -229,13 +252,13 @@ impl<'a> Shown<'a> {
         text
     }
 
-    fn snippet(
+    fn snippet<'b>(
         &self,
         renderer: &Renderer,
-        level: Level<'_>,
-        title: &str,
+        level: Level<'b>,
+        title: &'b str,
         span: &Range<usize>,
-        hint: Option<&str>,
+        notes: Vec<(Level<'b>, &'b str)>,
     ) -> String {
         let line = self.line(span.start);
         let inside = span.start - line.start..span.end.min(line.end) - line.start;
@@ -243,10 +266,9 @@ impl<'a> Shown<'a> {
             .path(self.file)
             .line_start(self.line_number(line.start))
             .annotation(AnnotationKind::Primary.span(inside));
-        let mut group = level.primary_title(title).element(snippet);
-        if let Some(hint) = hint {
-            group = group.element(Level::HELP.message(hint));
-        }
+        let notes = notes.into_iter().map(|(level, note)| level.message(note));
+        let group = level.primary_title(title).element(snippet);
+        let group = group.elements(notes);
         renderer.render(&[group])
     }
 

@@ -1,7 +1,9 @@
 //! One file a command.
 
 pub(crate) mod bench;
+pub(crate) mod check;
 pub(crate) mod control;
+pub(crate) mod cover;
 pub(crate) mod diff;
 pub(crate) mod explain;
 pub(crate) mod install_links;

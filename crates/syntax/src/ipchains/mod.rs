@@ -23,3 +23,4 @@ pub use fidelity::Fidelity;
 pub use options::{OPTIONS, Opt, OptionSpec, Takes};
 pub use parse::parse;
 pub use run::{KernelError, Output, RunError, run};
+pub(crate) use values::cut_address;

@@ -138,6 +138,15 @@ pub(super) fn networks(word: &str, names: &Names) -> Result<Vec<Network>, UsageE
     Ok(networks)
 }
 
+/// The network that a word with a numeric address stands for, if the address
+/// has bits that the mask takes away.
+pub(crate) fn cut_address(word: &str) -> Option<Network> {
+    let (address, mask) = word.rsplit_once('/')?;
+    let address = dotted_quad(address).or_else(|| short_address(address))?;
+    let mask = parse_mask(mask).ok()?;
+    (address & mask != address).then(|| Network::new(address, mask))
+}
+
 fn addresses(word: &str, names: &Names) -> Result<Vec<u32>, UsageErrorKind> {
     if let Some(address) = dotted_quad(word).or_else(|| short_address(word)) {
         return Ok(vec![address]);

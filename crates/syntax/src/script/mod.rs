@@ -13,7 +13,7 @@ mod words;
 use std::ops::Range;
 
 use portcullis_core::names::ChainName;
-use portcullis_core::ruleset::{BuiltIn, EditError, Policy, Ruleset};
+use portcullis_core::ruleset::{BuiltIn, EditError, Network, Policy, Ruleset};
 
 use crate::ipchains::{self, Fidelity, Output, RunError};
 use crate::names::Names;
@@ -34,6 +34,19 @@ pub struct Script {
     pub commands: usize,
     /// Where in the file each part of the ruleset comes from.
     pub origins: Origins,
+    /// Addresses in commands that succeeded, where the mask takes bits away.
+    pub cut_addresses: Vec<CutAddress>,
+}
+
+/// An address that its mask takes bits away from: `10.1.2.3/8`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutAddress {
+    /// The bytes of the file that hold it.
+    pub span: Range<usize>,
+    /// As it was written.
+    pub written: String,
+    /// What it means.
+    pub network: Network,
 }
 
 /// What a mistake means for the rest of the file.
@@ -85,6 +98,7 @@ pub fn read_as(source: &str, names: &Names, fidelity: Fidelity) -> Script {
         printed: Vec::new(),
         commands: 0,
         origins: Origins::default(),
+        cut_addresses: Vec::new(),
     };
     let mut variables = Variables::default();
     for line in Lines::new(source) {
@@ -161,6 +175,16 @@ impl Script {
         let succeeded = output.status == 0;
         self.origins
             .follow(&command, &span, &before, &self.ruleset, succeeded);
+        if succeeded {
+            // A chain's name is too short to be taken for an address.
+            self.cut_addresses.extend(words.iter().filter_map(|word| {
+                Some(CutAddress {
+                    span: word.span.clone(),
+                    written: word.text.clone(),
+                    network: ipchains::cut_address(&word.text)?,
+                })
+            }));
+        }
         output
     }
 

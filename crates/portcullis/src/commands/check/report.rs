@@ -1,0 +1,278 @@
+//! How findings are shown: each on its line of the file.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use annotate_snippets::{Level, Renderer};
+use portcullis_analysis::{Checked, Finding, Question, Severity, Subject};
+use portcullis_classifier::Description;
+use portcullis_core::matcher::Place;
+use portcullis_core::ruleset::{BuiltIn, Ruleset};
+use portcullis_syntax::script::CutAddress;
+use serde_json::{Value, json};
+
+use crate::report::stderr::printable;
+use crate::rules::RuleFile;
+
+/// All that is to be said about a file.
+pub(super) struct Report<'a> {
+    pub(super) rules: &'a RuleFile,
+    pub(super) checked: &'a Checked,
+    pub(super) compiled: Option<Description>,
+}
+
+/// A finding, ready to be shown.
+struct Entry {
+    severity: Severity,
+    code: &'static str,
+    message: String,
+    advice: Option<String>,
+    example: Option<String>,
+    subject: Subject,
+    others: Vec<Place>,
+    span: Option<Range<usize>>,
+}
+
+impl Report<'_> {
+    fn ruleset(&self) -> &Ruleset {
+        &self.rules.script.ruleset
+    }
+
+    /// The severity that matters most.
+    pub(super) fn worst(&self) -> Option<Severity> {
+        self.entries().iter().map(|entry| entry.severity).max()
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let findings = self.checked.findings.iter();
+        let cut = self.rules.script.cut_addresses.iter();
+        let mut entries: Vec<Entry> = findings.map(|it| self.finding(it)).collect();
+        entries.extend(cut.filter_map(|it| self.cut_address(it)));
+        entries.sort_by_key(|it| it.span.as_ref().map_or(usize::MAX, |span| span.start));
+        entries
+    }
+
+    fn finding(&self, finding: &Finding) -> Entry {
+        let example = finding.example.as_ref();
+        Entry {
+            severity: finding.severity(),
+            code: finding.code(),
+            message: printable(&finding.message(self.ruleset())),
+            advice: finding.advice(self.ruleset()).map(|it| printable(&it)),
+            example: example.map(|(chain, packet)| printable(&format!("{chain} {packet}"))),
+            subject: finding.subject,
+            others: finding.others.clone(),
+            span: self.span(finding.subject),
+        }
+    }
+
+    /// An address with host bits, if a rule was made with it that is still
+    /// there.
+    fn cut_address(&self, cut: &CutAddress) -> Option<Entry> {
+        let place = self.places().find(|place| {
+            let span = self.span(Subject::Rule(*place));
+            span.is_some_and(|it| it.start <= cut.span.start && cut.span.end <= it.end)
+        })?;
+        let first = Ipv4Addr::from_bits(cut.network.address());
+        let meant = match cut.network.prefix_length() {
+            Some(0) => "every address".to_owned(),
+            Some(length) => format!("{first}/{length}"),
+            None => format!("{first}/{}", Ipv4Addr::from_bits(cut.network.mask())),
+        };
+        let written = printable(&cut.written);
+        let alone = written.split('/').next().unwrap_or_default();
+        Some(Entry {
+            severity: Severity::Warning,
+            code: "host-bits",
+            message: format!("{written} has bits outside its mask: it means {meant}"),
+            advice: Some(format!("write {meant}, or {alone} for the one address")),
+            example: None,
+            subject: Subject::Rule(place),
+            others: Vec::new(),
+            span: Some(cut.span.clone()),
+        })
+    }
+
+    fn places(&self) -> impl Iterator<Item = Place> {
+        let chains = self.ruleset().chains().iter().zip(0..);
+        chains.flat_map(|(it, chain)| {
+            let rules = 0..it.rules().len() as u32;
+            rules.map(move |rule| Place { chain, rule })
+        })
+    }
+
+    /// The bytes of the file that a finding is about.
+    fn span(&self, subject: Subject) -> Option<Range<usize>> {
+        let origins = &self.rules.script.origins;
+        let chains = self.ruleset().chains();
+        match subject {
+            Subject::Rule(place) => {
+                let name = chains[place.chain as usize].name();
+                origins.rule(name, place.rule as usize).cloned()
+            }
+            Subject::Chain(chain) => {
+                let name = chains[chain].name();
+                match BuiltIn::from_name(name.as_str()) {
+                    Some(built_in) => origins.policy(built_in).cloned(),
+                    None => origins.chain(name).cloned(),
+                }
+            }
+            Subject::Ruleset => None,
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let renderer = match io::stdout().is_terminal() {
+            true => Renderer::styled(),
+            false => Renderer::plain(),
+        };
+        let mut text = String::new();
+        let entries = self.entries();
+        for entry in &entries {
+            text += &self.snippet(&renderer, entry);
+            text += "\n\n";
+        }
+        // Writing to a string cannot fail.
+        for line in self.undecided() {
+            let _ = writeln!(text, "too large to decide: {line}");
+        }
+        if let Some(compiled) = &self.compiled {
+            for chain in &compiled.chains {
+                let _ = writeln!(text, "{}", printable(&chain.to_string()));
+            }
+            let kilobytes = compiled.memory_bytes.div_ceil(1024);
+            let (time, set) = (compiled.compile_time, compiled.instruction_set);
+            let _ = writeln!(
+                text,
+                "in all {kilobytes} KiB, compiled in {time:.1?} for {set}"
+            );
+        }
+        let _ = writeln!(text, "{}: {}", self.rules.name, self.sum(&entries));
+        text
+    }
+
+    fn snippet(&self, renderer: &Renderer, entry: &Entry) -> String {
+        let level = match entry.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let example = entry.example.as_ref().map(|it| format!("for example {it}"));
+        let mut notes = Vec::new();
+        notes.extend(example.as_deref().map(|it| (Level::NOTE, it)));
+        notes.extend(entry.advice.as_deref().map(|it| (Level::HELP, it)));
+        let span = entry.span.as_ref();
+        self.rules
+            .quote(renderer, level, &entry.message, span, notes)
+    }
+
+    /// `1 error, 2 warnings and 3 notes on 10 rules`.
+    fn sum(&self, entries: &[Entry]) -> String {
+        let count = self.ruleset().rule_count();
+        let on = format!("{count} rule{}", if count == 1 { "" } else { "s" });
+        let parts: Vec<String> = [
+            (Severity::Error, "error"),
+            (Severity::Warning, "warning"),
+            (Severity::Note, "note"),
+        ]
+        .into_iter()
+        .filter_map(|(severity, word)| {
+            let count = entries.iter().filter(|it| it.severity == severity).count();
+            let plural = if count == 1 { "" } else { "s" };
+            (count > 0).then(|| format!("{count} {word}{plural}"))
+        })
+        .collect();
+        match parts.is_empty() {
+            true => format!("nothing found in {on}"),
+            false => format!("{} in {on}", parts.join(", ")),
+        }
+    }
+
+    fn undecided(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut redundant = 0;
+        for question in &self.checked.undecided {
+            lines.push(match question {
+                Question::Packets(chain) => format!("which packets meet which rules of {chain}"),
+                Question::Reach => "which rules never match".to_owned(),
+                Question::Habits => "policies, logs, answers and fragments".to_owned(),
+                Question::Machine => "whether this machine contradicts the rules".to_owned(),
+                Question::Redundant(_) => {
+                    redundant += 1;
+                    continue;
+                }
+            });
+        }
+        if redundant > 0 {
+            lines.push(format!("whether {redundant} of the rules change anything"));
+        }
+        lines
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let entries = self.entries();
+        let findings: Vec<Value> = entries
+            .iter()
+            .map(|entry| {
+                let mut object = self.subject(entry.subject);
+                object["severity"] = json!(match entry.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                    Severity::Note => "note",
+                });
+                object["code"] = json!(entry.code);
+                object["message"] = json!(entry.message);
+                object["advice"] = json!(entry.advice);
+                object["example"] = json!(entry.example);
+                let others = entry
+                    .others
+                    .iter()
+                    .map(|it| self.subject(Subject::Rule(*it)));
+                object["others"] = others.collect();
+                object
+            })
+            .collect();
+        let mut document = json!({
+            "file": self.rules.name,
+            "rules": self.ruleset().rule_count(),
+            "findings": findings,
+            "undecided": self.undecided(),
+        });
+        if let Some(compiled) = &self.compiled {
+            document["compiled"] = json!({
+                "instruction_set": compiled.instruction_set.to_string(),
+                "memory_bytes": compiled.memory_bytes,
+                "compile_seconds": compiled.compile_time.as_secs_f64(),
+                "chains": compiled.chains.iter().map(|chain| json!({
+                    "chain": chain.chain.as_str(),
+                    "forms": chain.forms.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    "memory_bytes": chain.memory_bytes,
+                })).collect::<Vec<_>>(),
+            });
+        }
+        document
+    }
+
+    fn subject(&self, subject: Subject) -> Value {
+        let chains = self.ruleset().chains();
+        let line = self.rules.line_of(self.span(subject).as_ref());
+        match subject {
+            Subject::Rule(place) => {
+                let name = chains[place.chain as usize].name();
+                let number = place.rule as usize;
+                json!({
+                    "chain": name.as_str(),
+                    "rule": number + 1,
+                    "line": line,
+                    "text": self.rules.command(name, number),
+                })
+            }
+            Subject::Chain(chain) => json!({
+                "chain": chains[chain].name().as_str(), "rule": null, "line": line,
+            }),
+            Subject::Ruleset => json!({ "chain": null, "rule": null, "line": null }),
+        }
+    }
+}
