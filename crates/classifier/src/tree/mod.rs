@@ -171,23 +171,27 @@ impl Forest {
                 inside[count % BATCH] = packet as u8;
                 count += usize::from((trees.0[packet] >> tree & 1 != 0) & (root.lowest < *best));
             }
-            self.lower_by_tree(simd, root.entry, &inside[..count], probes, &bits, holding, best);
+            let (leaves, count) = self.leaves(simd, root.entry, &inside[..count], &bits);
+            for (packet, leaf) in &leaves[..count] {
+                let probe = probes.get(*packet);
+                let found = self.first_in_leaf(simd, *leaf, &probe, holding, 0);
+                let best = &mut best.0[*packet];
+                *best = (*best).min(found.unwrap_or(u32::MAX));
+            }
         }
     }
 
-    /// Walks one tree with the packets `inside` level by level, so that the memory
-    /// that one needs is fetched while the others are worked on.
+    /// Walks one tree with the packets `inside` level by level, so that the
+    /// memory that one needs is fetched while the others are worked on. Returns
+    /// the packets that reached a leaf, and how many these are.
     #[inline(always)]
-    fn lower_by_tree<S: Simd>(
+    fn leaves<S: Simd>(
         &self,
         simd: S,
         root: Entry,
         inside: &[u8],
-        probes: &Probes,
         bits: &[[u64; 2]; BATCH],
-        holding: &[bool],
-        best: &mut Column,
-    ) {
+    ) -> ([(usize, Entry); BATCH], usize) {
         // Packets that are still at a node, and those that reached a leaf.
         let mut at_node = [(0, Entry::NOTHING); BATCH];
         let mut at_leaf = [(0, Entry::NOTHING); BATCH];
@@ -221,12 +225,7 @@ impl Forest {
             }
             nodes = further;
         }
-        for (packet, entry) in &at_leaf[..leaves] {
-            let probe = probes.get(*packet);
-            let found = self.first_in_leaf(simd, *entry, &probe, holding, 0);
-            let best = &mut best.0[*packet];
-            *best = (*best).min(found.unwrap_or(u32::MAX));
-        }
+        (at_leaf, leaves)
     }
 
     #[inline(always)]
