@@ -129,7 +129,7 @@ impl Output {
         };
         let would = match plane {
             Plane::Observe => "would: ",
-            Plane::Bridge => "",
+            Plane::Bridge | Plane::Host => "",
         };
         for line in message.lines() {
             let before = match self {

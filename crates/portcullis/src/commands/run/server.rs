@@ -154,7 +154,7 @@ fn answer(firewall: &Firewall, request: Request) -> anyhow::Result<Response> {
             true => Response::Done {
                 generation: firewall.live.current().number,
             },
-            false => Response::Refused("no rules wait to be confirmed".to_owned()),
+            false => Response::Refused("nothing waits to be confirmed".to_owned()),
         },
         Request::Stop => {
             firewall.stop.store(true, Ordering::Relaxed);
