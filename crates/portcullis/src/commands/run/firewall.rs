@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use parking_lot::{Mutex, MutexGuard};
 use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::Ruleset;
+use portcullis_runtime::confine::Confinement;
 use portcullis_runtime::live::{Carry, Figure, LiveRuleset, Stats};
 
 use super::beyond_a_bridge;
@@ -35,6 +36,7 @@ pub(super) struct Firewall {
     pub(super) stop: Arc<AtomicBool>,
     rules_file: PathBuf,
     started: Instant,
+    confinement: OnceLock<Confinement>,
     /// Held by whoever changes the rules.
     turn: Mutex<Turn>,
 }
@@ -78,8 +80,15 @@ impl Firewall {
             stop,
             rules_file: rules_file.canonicalize().unwrap_or(rules_file.to_owned()),
             started: Instant::now(),
+            confinement: OnceLock::new(),
             turn: Mutex::default(),
         }
+    }
+
+    /// What was given up after the start.
+    pub(super) fn is_confined(&self, confinement: Confinement) {
+        // Once is enough.
+        let _ = self.confinement.set(confinement);
     }
 
     /// The right to change the rules; `None` if somebody else keeps it.
@@ -195,6 +204,11 @@ impl Firewall {
             simd: description.instruction_set.as_str().to_owned(),
             memory_bytes: description.memory_bytes,
             chains: description.chains.iter().map(ToString::to_string).collect(),
+            confinement: self
+                .confinement
+                .get()
+                .map(Confinement::describe)
+                .unwrap_or_default(),
             figures: figures.into_iter().collect(),
         }
     }
@@ -214,6 +228,9 @@ impl fmt::Display for Status {
         writeln!(f, "compiled for {}, {} bytes", self.simd, self.memory_bytes)?;
         for chain in &self.chains {
             writeln!(f, "  {chain}")?;
+        }
+        for (name, value) in &self.confinement {
+            writeln!(f, "  {}: {value}", name.replace('_', " "))?;
         }
         for (place, (name, count)) in self.figures.iter().enumerate() {
             let end = if place + 1 < self.figures.len() {

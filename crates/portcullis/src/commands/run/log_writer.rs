@@ -33,8 +33,15 @@ pub(super) enum LogTarget {
     Syslog,
 }
 
-/// The thread that writes.
+/// An output that is open.
 pub(super) struct LogWriter {
+    target: LogTarget,
+    output: Output,
+    host: String,
+}
+
+/// The thread that writes.
+pub(super) struct Writing {
     thread: JoinHandle<()>,
 }
 
@@ -57,16 +64,27 @@ impl FromStr for LogTarget {
 }
 
 impl LogWriter {
-    /// Opens the output and begins to write what comes.
+    /// Opens the output.
+    pub(super) fn open(target: &LogTarget) -> anyhow::Result<Self> {
+        Ok(Self {
+            output: Output::open(target)?,
+            target: target.clone(),
+            host: host(),
+        })
+    }
+
+    /// Begins to write what comes.
     pub(super) fn start(
-        target: &LogTarget,
+        self,
         receiver: Receiver<LogEvent>,
         plane: Plane,
         reopen: Arc<AtomicBool>,
-    ) -> anyhow::Result<Self> {
-        let mut output = Output::open(target)?;
-        let target = target.clone();
-        let host = host();
+    ) -> Writing {
+        let Self {
+            target,
+            mut output,
+            host,
+        } = self;
         let thread = thread::spawn(move || {
             let mut text = String::new();
             loop {
@@ -92,9 +110,11 @@ impl LogWriter {
                 }
             }
         });
-        Ok(Self { thread })
+        Writing { thread }
     }
+}
 
+impl Writing {
     /// Waits until everything is written; all senders must be gone.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let ended = self.thread.join();

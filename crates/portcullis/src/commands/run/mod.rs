@@ -21,6 +21,7 @@ use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::backend::observe::{self, Tap};
+use portcullis_runtime::confine::{Confinement, Needs};
 use portcullis_runtime::control::Connection;
 use portcullis_runtime::live::{LogChannel, LogLimit, Stats, Worker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -167,7 +168,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let stop = Arc::clone(&signals.stop);
     let firewall = Firewall::new(plane, rules, classifier, workers, stop);
     let firewall = Arc::new(firewall);
-    let writer = LogWriter::start(&args.log, receiver, plane, Arc::clone(&signals.reopen))?;
+    let writer = LogWriter::open(&args.log)?;
     let channel = |number: usize| {
         let stats = Arc::clone(&firewall.stats[number]);
         LogChannel::new(sender.clone(), stats)
@@ -181,7 +182,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         (None, Some(interface)) => lanes::host(interface, args, worker)?,
         (None, None) => observe_works(args, worker)?,
     };
-    let control = server::listen(&args.control, Arc::clone(&firewall))?;
+    let control = server::bind(&args.control)?;
+    // Threads that are started from here on have given up as much.
+    firewall.is_confined(Confinement::begin(&needs(args, rules))?);
+    let writer = writer.start(receiver, plane, Arc::clone(&signals.reopen));
+    server::listen(Arc::clone(&control), Arc::clone(&firewall));
     announce(args, &firewall);
     if let Some(seconds) = args.confirm {
         firewall.must_be_confirmed(Duration::from_secs(seconds));
@@ -377,6 +382,29 @@ pub(super) fn beyond_a_bridge(ruleset: &Ruleset) -> Option<(&Chain, Option<usize
         let found = chain.rules().iter().position(|rule| beyond(&rule.target));
         found.map(|number| (chain, Some(number)))
     })
+}
+
+/// What the firewall needs after its start: to read the rules again, to open the log again, and to
+/// take its socket away.
+fn needs(args: &RunArgs, rules: &Path) -> Needs {
+    let folder = |path: &Path| match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    // The rules may be a link, and may be replaced by another file of that name.
+    let real = rules.canonicalize().unwrap_or(rules.to_owned());
+    let write = match &args.log {
+        LogTarget::File(path) if path.is_file() => vec![folder(path)],
+        LogTarget::File(path) => vec![path.clone()],
+        LogTarget::Stdout | LogTarget::Syslog => Vec::new(),
+    };
+    Needs {
+        net_admin: false,
+        lookups: args.resolve,
+        read: vec![folder(rules), folder(&real)],
+        write,
+        remove: vec![folder(&args.control)],
+    }
 }
 
 fn announce(args: &RunArgs, firewall: &Firewall) {
