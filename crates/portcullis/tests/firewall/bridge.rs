@@ -1,6 +1,7 @@
 //! `--bridge`, and what holds for every plane.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -82,7 +83,11 @@ pub(crate) fn killed(net: &Net) -> Result<(), Failed> {
 }
 
 pub(crate) fn ipchains(net: &Net) -> Result<(), Failed> {
-    let _firewall = net.start("ipchains -P forward DENY\n", &["--bridge", "f0:f1"]);
+    let options = ["--bridge", "f0:f1", "--control-group", "daemon"];
+    let _firewall = net.start("ipchains -P forward DENY\n", &options);
+    let socket = fs::metadata(net.path("socket")).unwrap();
+    same(socket.mode() & 0o777, 0o660)?;
+    same(socket.gid() != 0, true)?;
     same(net.ping(2), 0)?;
     let output = net.ipchains("-A forward -p icmp -j ACCEPT");
     same(output.status.code(), Some(0))?;

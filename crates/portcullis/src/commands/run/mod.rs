@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
+use nix::unistd::Group;
 use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
@@ -100,8 +101,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDRESS", requires = "observe")]
     local: Vec<Ipv4Addr>,
 
-    /// Where packet-log lines go: a file, - for standard output, or syslog.
-    #[arg(long, value_name = "FILE|-|syslog", default_value = "-")]
+    /// Where packet-log lines go: a file, - for standard output, syslog or journald.
+    #[arg(long, value_name = "FILE|-|syslog|journald", default_value = "-")]
     log: LogTarget,
 
     /// Lines a second that each rule may write, or off.
@@ -111,6 +112,10 @@ pub(crate) struct RunArgs {
     /// The socket to be spoken to.
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     control: PathBuf,
+
+    /// Let the members of this group speak to the socket too; otherwise only its owner may.
+    #[arg(long, value_name = "NAME", value_parser = group)]
+    control_group: Option<u32>,
 
     /// Look up host names that stand in the rules.
     #[arg(long)]
@@ -182,7 +187,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         (None, Some(interface)) => lanes::host(interface, args, worker)?,
         (None, None) => observe_works(args, worker)?,
     };
-    let control = server::bind(&args.control)?;
+    let control = server::bind(&args.control, args.control_group)?;
     // Threads that are started from here on have given up as much.
     firewall.is_confined(Confinement::begin(&needs(args, rules))?);
     let writer = writer.start(receiver, plane, Arc::clone(&signals.reopen));
@@ -396,7 +401,7 @@ fn needs(args: &RunArgs, rules: &Path) -> Needs {
     let write = match &args.log {
         LogTarget::File(path) if path.is_file() => vec![folder(path)],
         LogTarget::File(path) => vec![path.clone()],
-        LogTarget::Stdout | LogTarget::Syslog => Vec::new(),
+        LogTarget::Stdout | LogTarget::Syslog | LogTarget::Journald => Vec::new(),
     };
     Needs {
         net_admin: false,
@@ -464,5 +469,14 @@ impl FromStr for LineLimit {
             }))),
             _ => Err("write lines a second, from 1 to 1000000, or off".to_owned()),
         }
+    }
+}
+
+/// The number of a group.
+fn group(name: &str) -> Result<u32, String> {
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err("there is no such group".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -79,8 +79,8 @@ pub(crate) struct Status {
 }
 
 /// Makes the socket; nobody is answered yet.
-pub(super) fn bind(path: &Path) -> anyhow::Result<Arc<ControlSocket>> {
-    let socket = ControlSocket::bind(path).map_err(|error| match error.kind() {
+pub(super) fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Arc<ControlSocket>> {
+    let socket = ControlSocket::bind(path, group).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow!("another firewall listens at {}", path.display())
         }
