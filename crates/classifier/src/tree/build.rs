@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::choose::choose;
+use super::gate::Gate;
 use super::ternary::{Ternary, thresholds};
 use super::{Entry, Forest, Node, Root};
 use crate::block::{Block, LANES};
@@ -40,6 +41,7 @@ pub(crate) fn grow(rules: &[PlainRule], spare: usize) -> Grown {
         ternaries: &ternaries,
         forest: Forest {
             thresholds,
+            gate: Gate::new(&[]),
             roots: Vec::new(),
             nodes: Vec::new(),
             entries: Vec::new(),
@@ -49,9 +51,14 @@ pub(crate) fn grow(rules: &[PlainRule], spare: usize) -> Grown {
         left_over: vec![false; rules.len()],
         spare,
     };
+    let mut trees: Vec<Vec<&PlainRule>> = Vec::new();
     for group in groups(rules) {
-        grower.plant(group);
+        let members = grower.plant(group);
+        if !members.is_empty() {
+            trees.push(members.iter().map(|it| &rules[*it as usize]).collect());
+        }
     }
+    grower.forest.gate = Gate::new(&trees);
     let left_over = grower.left_over;
     let left_over: Vec<PlainRule> = rules
         .iter()
@@ -94,18 +101,18 @@ struct Grower<'a> {
 }
 
 impl Grower<'_> {
-    /// Grows the tree of one group.
-    fn plant(&mut self, mut members: Vec<u32>) {
+    /// Grows the tree of one group. Returns the rules in it.
+    fn plant(&mut self, mut members: Vec<u32>) -> Vec<u32> {
         if members.len() > LEAF {
             let masks = self.choose(&members);
             self.set_aside(&mut members, masks);
         }
-        let Some(first) = members.first() else {
-            return;
-        };
-        let lowest = self.rules[*first as usize].number;
-        let entry = self.grow(&members, 0);
-        self.forest.roots.push(Root { entry, lowest });
+        if let Some(first) = members.first() {
+            let lowest = self.rules[*first as usize].number;
+            let entry = self.grow(&members, 0);
+            self.forest.roots.push(Root { entry, lowest });
+        }
+        members
     }
 
     fn choose(&self, members: &[u32]) -> [u64; 2] {

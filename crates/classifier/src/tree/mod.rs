@@ -7,6 +7,7 @@
 
 mod build;
 mod choose;
+mod gate;
 mod ternary;
 
 pub(crate) use build::grow;
@@ -17,12 +18,14 @@ use crate::block::Block;
 use crate::plain_rule::Probe;
 use crate::probes::Probes;
 use crate::simd::{Column, Simd, Thresholds};
+use gate::Gate;
 use ternary::bits_of;
 
 /// Several trees with their storage.
 #[derive(Clone, Debug)]
 pub(crate) struct Forest {
     thresholds: Thresholds,
+    gate: Gate,
     roots: Vec<Root>,
     nodes: Vec<Node>,
     entries: Vec<Entry>,
@@ -105,7 +108,8 @@ impl Forest {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.nodes.len() * size_of::<Node>()
+        self.gate.memory_bytes()
+            + self.nodes.len() * size_of::<Node>()
             + self.entries.len() * size_of::<Entry>()
             + self.blocks.len() * size_of::<Block>()
     }
@@ -124,10 +128,14 @@ impl Forest {
         holding: &[bool],
         from: u32,
     ) -> Option<u32> {
+        let trees = self.gate.trees(probe);
+        if trees == 0 {
+            return None;
+        }
         let bits = bits_of(simd, probe, &self.thresholds);
         let mut best = u32::MAX;
-        for root in &self.roots {
-            if root.lowest >= best {
+        for (tree, root) in self.roots.iter().enumerate() {
+            if trees >> tree & 1 == 0 || root.lowest >= best {
                 continue;
             }
             let mut entry = root.entry;
@@ -149,22 +157,32 @@ impl Forest {
         holding: &[bool],
         best: &mut Column,
     ) {
+        let trees = self.gate.trees_each(simd, probes);
         let mut bits = [[0; 2]; BATCH];
         for (packet, bits) in bits.iter_mut().enumerate().take(probes.count) {
-            *bits = bits_of(simd, &probes.get(packet), &self.thresholds);
+            if trees.0[packet] != 0 {
+                *bits = bits_of(simd, &probes.get(packet), &self.thresholds);
+            }
         }
-        for root in &self.roots {
-            self.lower_by_tree(simd, *root, probes, &bits, holding, best);
+        for (tree, root) in self.roots.iter().enumerate() {
+            // The packets that may find something there.
+            let (mut inside, mut count) = ([0; BATCH], 0);
+            for (packet, best) in best.0.iter().enumerate().take(probes.count) {
+                inside[count % BATCH] = packet as u8;
+                count += usize::from((trees.0[packet] >> tree & 1 != 0) & (root.lowest < *best));
+            }
+            self.lower_by_tree(simd, root.entry, &inside[..count], probes, &bits, holding, best);
         }
     }
 
-    /// Walks one tree with all packets level by level, so that the memory
+    /// Walks one tree with the packets `inside` level by level, so that the memory
     /// that one needs is fetched while the others are worked on.
     #[inline(always)]
     fn lower_by_tree<S: Simd>(
         &self,
         simd: S,
-        root: Root,
+        root: Entry,
+        inside: &[u8],
         probes: &Probes,
         bits: &[[u64; 2]; BATCH],
         holding: &[bool],
@@ -174,15 +192,12 @@ impl Forest {
         let mut at_node = [(0, Entry::NOTHING); BATCH];
         let mut at_leaf = [(0, Entry::NOTHING); BATCH];
         let (mut nodes, mut leaves) = (0, 0);
-        for (packet, best) in best.0.iter().enumerate().take(probes.count) {
-            let entry = match root.lowest < *best {
-                true => root.entry,
-                false => Entry::NOTHING,
-            };
-            at_node[nodes % BATCH] = (packet, entry);
-            nodes += usize::from(entry.is_node());
-            at_leaf[leaves % BATCH] = (packet, entry);
-            leaves += usize::from(!entry.is_node() && entry != Entry::NOTHING);
+        for packet in inside {
+            let packet = usize::from(*packet) % BATCH;
+            at_node[nodes % BATCH] = (packet, root);
+            nodes += usize::from(root.is_node());
+            at_leaf[leaves % BATCH] = (packet, root);
+            leaves += usize::from(!root.is_node() && root != Entry::NOTHING);
         }
         let mut slots = [0; BATCH];
         while nodes > 0 {
