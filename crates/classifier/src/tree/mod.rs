@@ -171,7 +171,15 @@ impl Forest {
                 inside[count % BATCH] = packet as u8;
                 count += usize::from((trees.0[packet] >> tree & 1 != 0) & (root.lowest < *best));
             }
-            self.lower_by_tree(simd, root.entry, &inside[..count], probes, &bits, holding, best);
+            self.lower_by_tree(
+                simd,
+                root.entry,
+                &inside[..count],
+                probes,
+                &bits,
+                holding,
+                best,
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a running firewall has given up, and what it still can.
 
 use std::fs;
+use std::process::Command;
 
 use libtest_mimic::Failed;
 
@@ -62,9 +63,27 @@ pub(crate) fn least_power(net: &Net) -> Result<(), Failed> {
     same(net.ping(1), 1)?;
     same(net.ipchains("-I forward 1 -j DENY").status.code(), Some(0))?;
     same(net.ping(1), 0)?;
+    // Who ends a whole service ends the keeper too, which waits for the firewall's word.
+    let words = format!("kill -TERM {}", child_of(firewall.child.id()).unwrap());
+    same(
+        run(Command::new("sh").args(["-c", &words]))
+            .status
+            .success(),
+        true,
+    )?;
     firewall.signal("TERM");
     same(firewall.wait(), Some(0))?;
     same(net.path("socket").exists(), false)?;
     let output = run(net.inside(FIREWALL, "nft").args(["list", "ruleset"]));
     same(output.stdout.is_empty(), true)
+}
+
+/// The number of a process that was started by this one.
+fn child_of(parent: u32) -> Option<u32> {
+    let parent = format!("\nPPid:\t{parent}\n");
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let status = fs::read_to_string(entry.path().join("status")).ok()?;
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        status.contains(&parent).then_some(id)
+    })
 }
