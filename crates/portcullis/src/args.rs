@@ -14,7 +14,7 @@ use crate::commands::cover::CoverArgs;
 use crate::commands::diff::DiffArgs;
 use crate::commands::explain::ExplainArgs;
 use crate::commands::log::LogArgs;
-use crate::commands::run::RunArgs;
+use crate::commands::run::{KeepArgs, RunArgs};
 use crate::commands::suggest::SuggestArgs;
 
 /// A stateless packet filter engine in user space that speaks ipchains.
@@ -48,6 +48,8 @@ pub(crate) enum Command {
     Log(LogArgs),
     Replay(Box<ReplayArgs>),
     Run(Box<RunArgs>),
+    #[command(hide = true)]
+    Keep(KeepArgs),
     Status(StatusArgs),
     Reload(ReloadArgs),
     Confirm(ConfirmArgs),

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
             Command::Log(args) => commands::log::run(&args),
             Command::Replay(args) => commands::replay::run(&args),
             Command::Run(args) => commands::run::run(&args),
+            Command::Keep(args) => commands::run::keep(&args),
             Command::Status(args) => commands::control::status(&args),
             Command::Reload(args) => commands::control::reload(&args),
             Command::Confirm(args) => commands::control::confirm(&args),

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -29,13 +29,13 @@ pub struct Connection {
 }
 
 impl ControlSocket {
-    /// Listens at `path`, for this user only. A socket that nobody listens on any more is
-    /// replaced.
+    /// Listens at `path`, for this user only, or also for the members of a group (its number). A
+    /// socket that nobody listens on any more is replaced.
     ///
     /// # Errors
     ///
     /// `AddrInUse` if another firewall listens there.
-    pub fn bind(path: &Path) -> io::Result<Self> {
+    pub fn bind(path: &Path, group: Option<u32>) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
@@ -51,6 +51,10 @@ impl ControlSocket {
         }
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        if group.is_some() {
+            chown(path, None, group)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+        }
         Ok(Self {
             listener,
             path: path.to_owned(),
@@ -150,8 +154,8 @@ mod tests {
     fn what_is_said_is_heard() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
-        let socket = ControlSocket::bind(&path).unwrap();
-        assert!(ControlSocket::bind(&path).is_err(), "two firewalls");
+        let socket = ControlSocket::bind(&path, None).unwrap();
+        assert!(ControlSocket::bind(&path, None).is_err(), "two firewalls");
         // Trying to bind connected once.
         drop(socket.accept().unwrap());
         let answering = thread::spawn(move || {

@@ -9,10 +9,12 @@
 //! - [`live`] judges packets as they come, by rules that change meanwhile.
 //! - [`backend`] takes frames from interfaces and carries out what was decided.
 //! - [`control`] is the socket through which a running firewall is spoken to.
+//! - [`confine`] gives up what a running firewall does not need.
 //! - [`store`] keeps the ruleset that commands read and change.
 
 pub mod backend;
 pub mod capture;
+pub mod confine;
 pub mod control;
 mod direction;
 pub mod link;

@@ -52,7 +52,7 @@ pub(crate) struct ReloadArgs {
     resolve: bool,
 }
 
-/// Keep the rules that were loaded with `reload --confirm`.
+/// Keep what was started with `run --confirm` or loaded with `reload --confirm`.
 #[derive(Debug, Args)]
 pub(crate) struct ConfirmArgs {
     #[command(flatten)]
@@ -148,7 +148,7 @@ pub(crate) fn connect(socket: &Path) -> anyhow::Result<Connection> {
     connected.with_context(|| format!("no firewall answers at {}", socket.display()))
 }
 
-fn seconds(text: &str) -> Result<u64, String> {
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
     let number = text.strip_suffix('s').unwrap_or(text).parse();
     match number {
         Ok(seconds @ 1..=86_400) => Ok(seconds),

@@ -188,7 +188,7 @@ impl Lane {
                     count += 1;
                 }
                 Action::Answer { at, chain } => {
-                    if answer_to(&frame[OFFLOAD_HEADER..], *at, *chain, answer) {
+                    if self.answer_to(&frame[OFFLOAD_HEADER..], *at, *chain, answer) {
                         let lost = self.from.send(&[answer.as_slice()]);
                         stats.add(Figure::NotSent, lost as u64);
                     }
@@ -198,6 +198,28 @@ impl Lane {
         }
         let lost = self.to.send(&crossing[..count]);
         stats.add(Figure::NotSent, lost as u64);
+    }
+
+    /// Makes the whole frame that answers a rejected one, offload header and all.
+    fn answer_to(&self, frame: &[u8], at: usize, chain: BuiltIn, out: &mut Vec<u8>) -> bool {
+        let own = self
+            .steps
+            .first()
+            .is_some_and(|step| step.chain == BuiltIn::Output);
+        let bytes = &frame[at..];
+        let Ok(packet) = Ipv4Packet::received(bytes, bytes.len()) else {
+            return false;
+        };
+        // To many at once there is no answer.
+        if frame[0] & 1 != 0 {
+            return false;
+        }
+        out.clear();
+        out.extend_from_slice(&[0; OFFLOAD_HEADER]);
+        out.extend_from_slice(&frame[6..12]);
+        out.extend_from_slice(&frame[..6]);
+        out.extend_from_slice(&frame[12..at]);
+        reject::answer(&packet, chain, own, out)
     }
 }
 
@@ -214,24 +236,6 @@ fn link(frame: &[u8]) -> (u16, usize) {
         }
         at += 4;
     }
-}
-
-/// Makes the whole frame that answers a rejected one, offload header and all.
-fn answer_to(frame: &[u8], at: usize, chain: BuiltIn, out: &mut Vec<u8>) -> bool {
-    let bytes = &frame[at..];
-    let Ok(packet) = Ipv4Packet::received(bytes, bytes.len()) else {
-        return false;
-    };
-    // To many at once there is no answer.
-    if frame[0] & 1 != 0 {
-        return false;
-    }
-    out.clear();
-    out.extend_from_slice(&[0; OFFLOAD_HEADER]);
-    out.extend_from_slice(&frame[6..12]);
-    out.extend_from_slice(&frame[..6]);
-    out.extend_from_slice(&frame[12..at]);
-    reject::answer(&packet, chain, out)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! - [`bridge`] lets frames cross between two interfaces only through the rules.
 //! - [`observe`] sees copies and stops nothing.
+//! - [`takeover`] puts a pair of virtual interfaces in the place of a machine's own.
 //! - [`guard`] keeps the kernel's own network stack away from an interface.
 
 pub mod bridge;
@@ -9,5 +10,6 @@ pub mod guard;
 pub mod observe;
 mod raw_socket;
 mod reject;
+pub mod takeover;
 
 pub use raw_socket::RawSocket;

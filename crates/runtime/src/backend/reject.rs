@@ -16,8 +16,14 @@ const ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
 
 /// Writes the answer to a packet that `chain` rejects, as an IPv4 packet at the end of `out`;
 /// `false`, with nothing written, if there must be none: to ICMP errors, to fragments but the
-/// first, and where either address is nobody's in particular.
-pub(super) fn answer(packet: &Ipv4Packet<'_>, chain: BuiltIn, out: &mut Vec<u8>) -> bool {
+/// first, and where either address is nobody's in particular. `own`: this machine itself wanted to
+/// send the packet.
+pub(super) fn answer(
+    packet: &Ipv4Packet<'_>,
+    chain: BuiltIn,
+    own: bool,
+    out: &mut Vec<u8>,
+) -> bool {
     let (source, destination) = (packet.source(), packet.destination());
     let is_error = packet.protocol() == ICMP
         && packet
@@ -27,9 +33,9 @@ pub(super) fn answer(packet: &Ipv4Packet<'_>, chain: BuiltIn, out: &mut Vec<u8>)
     if is_error || packet.fragment_offset() != 0 || is_group(destination) || !is_host(source) {
         return false;
     }
-    let reason = match chain {
-        BuiltIn::Input => DestUnreachableHeader::Port,
-        BuiltIn::Forward | BuiltIn::Output => DestUnreachableHeader::Host,
+    let reason = match (chain, own) {
+        (BuiltIn::Input, _) | (BuiltIn::Output, true) => DestUnreachableHeader::Port,
+        (BuiltIn::Forward | BuiltIn::Output, _) => DestUnreachableHeader::Host,
     };
     let payload = packet.payload();
     let trimmed = usize::from(packet.total_length()).saturating_sub(packet.header().len());
@@ -76,7 +82,7 @@ mod tests {
     fn answered(bytes: &[u8], chain: BuiltIn) -> Option<Vec<u8>> {
         let packet = Ipv4Packet::received(bytes, bytes.len()).unwrap();
         let mut out = Vec::new();
-        answer(&packet, chain, &mut out).then_some(out)
+        answer(&packet, chain, false, &mut out).then_some(out)
     }
 
     #[test]

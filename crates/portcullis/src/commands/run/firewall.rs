@@ -2,14 +2,15 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use parking_lot::{Mutex, MutexGuard};
 use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::Ruleset;
+use portcullis_runtime::confine::Confinement;
 use portcullis_runtime::live::{Carry, Figure, LiveRuleset, Stats};
 
 use super::beyond_a_bridge;
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) enum Plane {
     Observe,
     Bridge,
+    Host,
 }
 
 /// The rules, the figures and who changes them.
@@ -34,6 +36,7 @@ pub(super) struct Firewall {
     pub(super) stop: Arc<AtomicBool>,
     rules_file: PathBuf,
     started: Instant,
+    confinement: OnceLock<Confinement>,
     /// Held by whoever changes the rules.
     turn: Mutex<Turn>,
 }
@@ -43,6 +46,8 @@ pub(super) struct Firewall {
 pub(super) struct Turn {
     /// Rules that come back unless the new ones are confirmed until then.
     fall_back: Option<(Ruleset, Instant)>,
+    /// When all ends unless the start is confirmed.
+    ends: Option<Instant>,
 }
 
 impl Plane {
@@ -50,7 +55,13 @@ impl Plane {
         match self {
             Self::Observe => "observe",
             Self::Bridge => "bridge",
+            Self::Host => "host",
         }
+    }
+
+    /// Whether it stops packets.
+    pub(super) fn enforces(self) -> bool {
+        self != Self::Observe
     }
 }
 
@@ -69,8 +80,15 @@ impl Firewall {
             stop,
             rules_file: rules_file.canonicalize().unwrap_or(rules_file.to_owned()),
             started: Instant::now(),
+            confinement: OnceLock::new(),
             turn: Mutex::default(),
         }
+    }
+
+    /// What was given up after the start.
+    pub(super) fn is_confined(&self, confinement: Confinement) {
+        // Once is enough.
+        let _ = self.confinement.set(confinement);
     }
 
     /// The right to change the rules; `None` if somebody else keeps it.
@@ -110,23 +128,39 @@ impl Firewall {
     }
 
     fn replace(&self, ruleset: Ruleset, carry: Carry<'_>) -> anyhow::Result<u64> {
-        if self.plane == Plane::Bridge
+        if self.plane.enforces()
             && let Some((chain, number)) = beyond_a_bridge(&ruleset)
         {
             let what = match number {
                 Some(number) => format!("rule {} of {}", number + 1, chain.name()),
                 None => format!("the policy of {}", chain.name()),
             };
-            bail!("{what}: a bridge cannot masquerade or redirect");
+            bail!(
+                "{what}: --{} cannot masquerade or redirect",
+                self.plane.as_str()
+            );
         }
         let classifier = Classifier::compile(Arc::new(ruleset))?;
         Ok(self.live.replace(classifier, carry))
     }
 
-    /// The new rules stay; `false` if none wait for that.
+    /// The firewall ends after this time unless it is confirmed.
+    pub(super) fn must_be_confirmed(&self, within: Duration) {
+        self.turn.lock().ends = Some(Instant::now() + within);
+    }
+
+    /// Whether the time to confirm the start is over.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        let ends = self.turn.try_lock().and_then(|turn| turn.ends);
+        ends.is_some_and(|ends| ends <= now)
+    }
+
+    /// The new rules stay, and so does the firewall; `false` if neither waits for that.
     pub(super) fn confirm(&self) -> bool {
-        self.turn()
-            .is_some_and(|mut turn| turn.fall_back.take().is_some())
+        self.turn().is_some_and(|mut turn| {
+            let rules = turn.fall_back.take().is_some();
+            turn.ends.take().is_some() || rules
+        })
     }
 
     /// Goes back to the rules before if the time to confirm is over.
@@ -149,7 +183,7 @@ impl Firewall {
     pub(super) fn status(&self) -> Status {
         let generation = self.live.current();
         let sum = |figure| self.stats.iter().map(|stats| stats.get(figure)).sum();
-        let enforces = self.plane == Plane::Bridge;
+        let enforces = self.plane.enforces();
         let figures = Figure::ALL.map(|figure| {
             let name = figure.as_str();
             let judged = matches!(figure, Figure::Passed | Figure::Denied | Figure::Rejected);
@@ -170,6 +204,11 @@ impl Firewall {
             simd: description.instruction_set.as_str().to_owned(),
             memory_bytes: description.memory_bytes,
             chains: description.chains.iter().map(ToString::to_string).collect(),
+            confinement: self
+                .confinement
+                .get()
+                .map(Confinement::describe)
+                .unwrap_or_default(),
             figures: figures.into_iter().collect(),
         }
     }
@@ -189,6 +228,9 @@ impl fmt::Display for Status {
         writeln!(f, "compiled for {}, {} bytes", self.simd, self.memory_bytes)?;
         for chain in &self.chains {
             writeln!(f, "  {chain}")?;
+        }
+        for (name, value) in &self.confinement {
+            writeln!(f, "  {}: {value}", name.replace('_', " "))?;
         }
         for (place, (name, count)) in self.figures.iter().enumerate() {
             let end = if place + 1 < self.figures.len() {

@@ -20,8 +20,15 @@ use crate::report::stderr::tell;
 
 /// The local syslog daemon.
 const DEV_LOG: &str = "/dev/log";
+/// The journal of systemd, in its own protocol: fields, one a line.
+const JOURNAL: &str = "/run/systemd/journal/socket";
 /// Facility kern, priority info: what the kernel gave these lines.
 const PRIORITY: &str = "<6>";
+/// The same for the journal.
+const FIELDS: [&str; 2] = [
+    "PRIORITY=6\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=",
+    "\n",
+];
 /// How often somebody's wish to open the file again is looked for.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -31,10 +38,18 @@ pub(super) enum LogTarget {
     Stdout,
     File(PathBuf),
     Syslog,
+    Journald,
+}
+
+/// An output that is open.
+pub(super) struct LogWriter {
+    target: LogTarget,
+    output: Output,
+    host: String,
 }
 
 /// The thread that writes.
-pub(super) struct LogWriter {
+pub(super) struct Writing {
     thread: JoinHandle<()>,
 }
 
@@ -42,6 +57,7 @@ enum Output {
     Stdout,
     File(File),
     Syslog(UnixDatagram),
+    Journald(UnixDatagram),
 }
 
 impl FromStr for LogTarget {
@@ -51,22 +67,34 @@ impl FromStr for LogTarget {
         Ok(match text {
             "-" => Self::Stdout,
             "syslog" => Self::Syslog,
+            "journald" => Self::Journald,
             file => Self::File(PathBuf::from(file)),
         })
     }
 }
 
 impl LogWriter {
-    /// Opens the output and begins to write what comes.
+    /// Opens the output.
+    pub(super) fn open(target: &LogTarget) -> anyhow::Result<Self> {
+        Ok(Self {
+            output: Output::open(target)?,
+            target: target.clone(),
+            host: host(),
+        })
+    }
+
+    /// Begins to write what comes.
     pub(super) fn start(
-        target: &LogTarget,
+        self,
         receiver: Receiver<LogEvent>,
         plane: Plane,
         reopen: Arc<AtomicBool>,
-    ) -> anyhow::Result<Self> {
-        let mut output = Output::open(target)?;
-        let target = target.clone();
-        let host = host();
+    ) -> Writing {
+        let Self {
+            target,
+            mut output,
+            host,
+        } = self;
         let thread = thread::spawn(move || {
             let mut text = String::new();
             loop {
@@ -92,9 +120,11 @@ impl LogWriter {
                 }
             }
         });
-        Ok(Self { thread })
+        Writing { thread }
     }
+}
 
+impl Writing {
     /// Waits until everything is written; all senders must be gone.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let ended = self.thread.join();
@@ -107,14 +137,8 @@ impl Output {
         Ok(match target {
             LogTarget::Stdout => Self::Stdout,
             LogTarget::File(path) => Self::File(append(path)?),
-            LogTarget::Syslog => {
-                let socket = UnixDatagram::unbound()?;
-                let connected = socket.connect(DEV_LOG);
-                connected.with_context(|| format!("no syslog daemon listens at {DEV_LOG}"))?;
-                // A daemon that is busy costs lines, not time.
-                socket.set_nonblocking(true)?;
-                Self::Syslog(socket)
-            }
+            LogTarget::Syslog => Self::Syslog(daemon(DEV_LOG)?),
+            LogTarget::Journald => Self::Journald(daemon(JOURNAL)?),
         })
     }
 
@@ -129,11 +153,12 @@ impl Output {
         };
         let would = match plane {
             Plane::Observe => "would: ",
-            Plane::Bridge => "",
+            Plane::Bridge | Plane::Host => "",
         };
         for line in message.lines() {
             let before = match self {
                 Self::Syslog(_) => format!("{PRIORITY}kernel: "),
+                Self::Journald(_) => String::new(),
                 Self::Stdout | Self::File(_) => {
                     let now = Zoned::now();
                     format!("{} {host} kernel: ", now.strftime("%b %e %H:%M:%S"))
@@ -154,18 +179,36 @@ impl Output {
                 out.write_all(text.as_bytes()).and_then(|()| out.flush())
             }
             Self::File(file) => file.write_all(text.as_bytes()),
-            Self::Syslog(socket) => {
-                let sent = text
-                    .lines()
-                    .try_for_each(|line| socket.send(line.as_bytes()).map(drop));
-                if sent.is_err() {
-                    // The daemon was started again, perhaps.
-                    let _ = socket.connect(DEV_LOG);
-                }
-                sent
-            }
+            Self::Syslog(socket) => send_lines(socket, DEV_LOG, ["", ""], text),
+            Self::Journald(socket) => send_lines(socket, JOURNAL, FIELDS, text),
         };
     }
+}
+
+/// A daemon that takes datagrams.
+fn daemon(path: &str) -> anyhow::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    let connected = socket.connect(path);
+    connected.with_context(|| format!("no daemon takes log lines at {path}"))?;
+    // One that is busy costs lines, not time.
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Sends each line as a datagram, with what stands before and after it there.
+fn send_lines(
+    socket: &UnixDatagram,
+    path: &str,
+    [before, after]: [&str; 2],
+    text: &str,
+) -> io::Result<()> {
+    let mut datagrams = text.lines().map(|line| format!("{before}{line}{after}"));
+    let sent = datagrams.try_for_each(|datagram| socket.send(datagram.as_bytes()).map(drop));
+    if sent.is_err() {
+        // The daemon was started again, perhaps.
+        let _ = socket.connect(path);
+    }
+    sent
 }
 
 fn append(path: &Path) -> anyhow::Result<File> {
@@ -178,5 +221,34 @@ fn host() -> String {
     match name.trim().split('.').next() {
         Some(name) if !name.is_empty() => name.to_owned(),
         _ => "localhost".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_journal_gets_fields_a_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let journal = UnixDatagram::bind(&path).unwrap();
+        let mut output = Output::Journald(daemon(path.to_str().unwrap()).unwrap());
+        let mut text = String::new();
+        let event = LogEvent::Text("one\ntwo".to_owned());
+        output.add(&event, Plane::Host, "box", &mut text);
+        output.write(&text);
+        for line in ["one", "two"] {
+            let mut datagram = [0; 200];
+            let length = journal.recv(&mut datagram).unwrap();
+            let fields = std::str::from_utf8(&datagram[..length]).unwrap();
+            let expected = format!(
+                "PRIORITY=6\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\nMESSAGE={line}\n"
+            );
+            assert_eq!(fields, expected);
+        }
+        fs::remove_file(path).unwrap();
     }
 }

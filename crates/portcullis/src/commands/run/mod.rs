@@ -1,11 +1,14 @@
 //! `portcullis run`: a firewall.
 
 mod firewall;
+mod keeper;
+mod lanes;
 mod log_writer;
 mod server;
+mod ssh_session;
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,14 +17,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
+use nix::unistd::Group;
 use portcullis_classifier::Classifier;
-use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
-use portcullis_runtime::backend::RawSocket;
-use portcullis_runtime::backend::bridge::{self, Lane, NotIpv4};
-use portcullis_runtime::backend::guard::Guard;
 use portcullis_runtime::backend::observe::{self, Tap};
+use portcullis_runtime::confine::{Confinement, Needs};
+use portcullis_runtime::control::Connection;
 use portcullis_runtime::live::{LogChannel, LogLimit, Stats, Worker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
@@ -31,8 +33,10 @@ use crate::rules::{self, Hosts, OnMistake, RuleFile};
 use crate::{DONE, FINDINGS, USAGE};
 
 use firewall::{Firewall, Plane};
+use keeper::Keeper;
 use log_writer::{LogTarget, LogWriter};
 
+pub(crate) use keeper::{KeepArgs, keep};
 pub(crate) use server::{Request, Response, Status, to_text, with_counters};
 
 /// Where a running firewall listens, unless it is told otherwise.
@@ -47,18 +51,18 @@ const BURST: u32 = 5;
 /// Judge live packets.
 ///
 /// --bridge stops packets: frames cross between two interfaces, which must have no addresses, only
-/// through the rules. --observe stops nothing: it judges copies and says what it would have done.
+/// through the rules. --host puts this machine's own packets through them. --observe stops nothing: it judges copies and says what it would have done.
 /// SIGHUP reads the rules again, SIGUSR1 opens the log file again, SIGTERM ends.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 ended when asked to; 1 the network failed; 2 the command line or \
     the rules are wrong. After kill -9 nothing crosses a bridge; the next start cleans up."
 )]
-#[command(group(clap::ArgGroup::new("plane").required(true).args(["observe", "bridge"])))]
+#[command(group(clap::ArgGroup::new("plane").required(true).args(["observe", "bridge", "host"])))]
 pub(crate) struct RunArgs {
     /// Rules: a script of ipchains commands, or what ipchains-save wrote.
-    #[arg(short, long, value_name = "FILE")]
-    rules: PathBuf,
+    #[arg(short, long, value_name = "FILE", required_unless_present = "restore")]
+    rules: Option<PathBuf>,
 
     /// Judge copies of what passes these interfaces. Stops nothing.
     #[arg(long, value_name = "IF", value_delimiter = ',')]
@@ -68,20 +72,37 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "IF:IF")]
     bridge: Option<Ports>,
 
+    /// Let this machine's own packets pass this interface as the input and output chains say.
+    #[arg(long, value_name = "IF")]
+    host: Option<String>,
+
+    /// Only give the interface back that a killed run left taken over.
+    #[arg(long, requires = "host")]
+    restore: bool,
+
+    /// End after this time unless `portcullis confirm` comes before.
+    #[arg(long, value_name = "SECONDS", value_parser = crate::commands::control::seconds)]
+    confirm: Option<u64>,
+
     /// Give frames to input, forward and output, as a router does.
     #[arg(long, requires = "bridge")]
     routed: bool,
 
     /// What happens to frames that are neither IPv4 nor ARP (which crosses).
-    #[arg(long, value_name = "WHAT", default_value = "drop", requires = "bridge")]
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "drop",
+        conflicts_with = "observe"
+    )]
     non_ipv4: NonIpv4,
 
     /// This machine's own addresses; without it, those of the interfaces.
     #[arg(long, value_name = "ADDRESS", requires = "observe")]
     local: Vec<Ipv4Addr>,
 
-    /// Where packet-log lines go: a file, - for standard output, or syslog.
-    #[arg(long, value_name = "FILE|-|syslog", default_value = "-")]
+    /// Where packet-log lines go: a file, - for standard output, syslog or journald.
+    #[arg(long, value_name = "FILE|-|syslog|journald", default_value = "-")]
     log: LogTarget,
 
     /// Lines a second that each rule may write, or off.
@@ -92,6 +113,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SOCKET", default_value = CONTROL)]
     control: PathBuf,
 
+    /// Let the members of this group speak to the socket too; otherwise only its owner may.
+    #[arg(long, value_name = "NAME", value_parser = group)]
+    control_group: Option<u32>,
+
     /// Look up host names that stand in the rules.
     #[arg(long)]
     resolve: bool,
@@ -99,7 +124,7 @@ pub(crate) struct RunArgs {
 
 /// The two interfaces of a bridge.
 #[derive(Clone, Debug)]
-struct Ports([String; 2]);
+pub(crate) struct Ports([String; 2]);
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum NonIpv4 {
@@ -131,24 +156,24 @@ impl FromStr for Ports {
 
 /// Runs the command.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
-    let plane = match &args.bridge {
-        Some(_) => Plane::Bridge,
-        None => Plane::Observe,
+    let Some(rules) = &args.rules else {
+        return restore(args);
     };
-    let Some(file) = load(args, plane)? else {
+    let plane = args.plane();
+    let Some(file) = load(args, rules, plane)? else {
         return Ok(USAGE);
     };
-    let workers = match &args.bridge {
-        Some(_) => 2,
-        None => args.observe.len(),
+    let workers = match plane {
+        Plane::Bridge | Plane::Host => 2,
+        Plane::Observe => args.observe.len(),
     };
     let signals = Signals::listen()?;
     let classifier = Classifier::compile(Arc::new(file.script.ruleset))?;
     let (sender, receiver) = crossbeam_channel::bounded(WAITING_LINES);
     let stop = Arc::clone(&signals.stop);
-    let firewall = Firewall::new(plane, &args.rules, classifier, workers, stop);
+    let firewall = Firewall::new(plane, rules, classifier, workers, stop);
     let firewall = Arc::new(firewall);
-    let writer = LogWriter::start(&args.log, receiver, plane, Arc::clone(&signals.reopen))?;
+    let writer = LogWriter::open(&args.log)?;
     let channel = |number: usize| {
         let stats = Arc::clone(&firewall.stats[number]);
         LogChannel::new(sender.clone(), stats)
@@ -157,12 +182,20 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         let live = Arc::clone(&firewall.live);
         Worker::new(live, number, channel(number), args.log_limit.0)
     };
-    let works = match &args.bridge {
-        Some(ports) => bridge_works(ports, args, worker)?,
-        None => observe_works(args, worker)?,
+    let works = match (&args.bridge, &args.host) {
+        (Some(ports), _) => lanes::bridge(ports, args, worker)?,
+        (None, Some(interface)) => lanes::host(interface, args, worker)?,
+        (None, None) => observe_works(args, worker)?,
     };
-    let control = server::listen(&args.control, Arc::clone(&firewall))?;
+    let control = server::bind(&args.control, args.control_group)?;
+    // Threads that are started from here on have given up as much.
+    firewall.is_confined(Confinement::begin(&needs(args, rules))?);
+    let writer = writer.start(receiver, plane, Arc::clone(&signals.reopen));
+    server::listen(Arc::clone(&control), Arc::clone(&firewall));
     announce(args, &firewall);
+    if let Some(seconds) = args.confirm {
+        firewall.must_be_confirmed(Duration::from_secs(seconds));
+    }
     let failed = attend(args, &firewall, &signals, works.start(&firewall));
     control.close();
     drop(sender);
@@ -180,8 +213,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
 /// One piece of work for each worker, and what must outlive them.
 struct Works {
     each: Vec<Work>,
-    /// Lets the kernel have the interfaces again when it is dropped.
-    guard: Option<Guard>,
+    /// Gives the interfaces back to the kernel at the end.
+    keeper: Option<Keeper>,
 }
 
 type Work = Box<dyn FnOnce(&Stats, &AtomicBool) -> anyhow::Result<()> + Send>;
@@ -189,7 +222,7 @@ type Work = Box<dyn FnOnce(&Stats, &AtomicBool) -> anyhow::Result<()> + Send>;
 /// The threads that work.
 struct Working {
     threads: Vec<thread::JoinHandle<anyhow::Result<()>>>,
-    guard: Option<Guard>,
+    keeper: Option<Keeper>,
 }
 
 impl Works {
@@ -205,7 +238,7 @@ impl Works {
         };
         Working {
             threads: self.each.into_iter().enumerate().map(start).collect(),
-            guard: self.guard,
+            keeper: self.keeper,
         }
     }
 }
@@ -217,80 +250,38 @@ impl Working {
             Ok(result) => result,
             Err(_) => Err(anyhow!("a worker panicked")),
         });
-        let failed = results.filter_map(Result::err).collect::<Vec<_>>();
-        drop(self.guard);
+        let mut failed = results.filter_map(Result::err).collect::<Vec<_>>();
+        let given_back = self.keeper.map(|mut keeper| keeper.give_back());
+        failed.extend(given_back.and_then(Result::err));
         failed.into_iter().next()
     }
 }
 
-fn bridge_works(
-    ports: &Ports,
-    args: &RunArgs,
-    mut worker: impl FnMut(usize) -> Worker<Classifier>,
-) -> anyhow::Result<Works> {
-    for port in &ports.0 {
-        let addresses =
-            observe::addresses(port).with_context(|| format!("there is no interface {port}"))?;
-        if !addresses.is_empty() {
-            bail!(
-                "{port} has an address, so the kernel would pass packets around the rules: take it \
-                 away with `ip address flush dev {port}'"
-            );
+impl RunArgs {
+    fn plane(&self) -> Plane {
+        match (&self.bridge, &self.host) {
+            (Some(_), _) => Plane::Bridge,
+            (None, Some(_)) => Plane::Host,
+            (None, None) => Plane::Observe,
         }
     }
-    let [a, b] = ports.0.each_ref().map(String::as_str);
-    // First, so that there is no moment without it.
-    let guard = Guard::new(&[a, b])?;
-    let open = |name: &str| {
-        let socket = RawSocket::open(name).with_context(|| format!("cannot open {name}"))?;
-        anyhow::Ok(Arc::new(socket))
+}
+
+/// Gives an interface back after a kill.
+fn restore(args: &RunArgs) -> anyhow::Result<u8> {
+    let interface = args.host.as_deref().context("which interface?")?;
+    if Connection::open(&args.control).is_ok() {
+        bail!(
+            "a firewall runs and listens at {}: end it with `portcullis stop'",
+            args.control.display()
+        );
+    }
+    let what = match keeper::restore(interface)? {
+        true => "is given back to the kernel",
+        false => "was not taken over",
     };
-    let (socket_a, socket_b) = (open(a)?, open(b)?);
-    let (name_a, name_b) = (
-        InterfaceName::for_device(a).0,
-        InterfaceName::for_device(b).0,
-    );
-    let not_ipv4 = match args.non_ipv4 {
-        NonIpv4::Drop => NotIpv4::Drop,
-        NonIpv4::Pass => NotIpv4::Pass,
-    };
-    let lane = |from: &Arc<RawSocket>, to: &Arc<RawSocket>, steps| Lane {
-        from: Arc::clone(from),
-        to: Arc::clone(to),
-        steps,
-        not_ipv4,
-    };
-    let lanes = [
-        (
-            a,
-            lane(
-                &socket_a,
-                &socket_b,
-                bridge::steps(name_a, name_b, args.routed),
-            ),
-        ),
-        (
-            b,
-            lane(
-                &socket_b,
-                &socket_a,
-                bridge::steps(name_b, name_a, args.routed),
-            ),
-        ),
-    ];
-    let each = lanes.into_iter().enumerate().map(|(number, (from, lane))| {
-        let mut worker = worker(number);
-        let from = from.to_owned();
-        let work: Work = Box::new(move |stats, stop| {
-            let result = lane.run(&mut worker, stats, stop);
-            result.with_context(|| format!("{from} failed"))
-        });
-        work
-    });
-    Ok(Works {
-        each: each.collect(),
-        guard: Some(guard),
-    })
+    tell(format_args!("portcullis: {interface} {what}"));
+    Ok(DONE)
 }
 
 fn observe_works(
@@ -319,7 +310,7 @@ fn observe_works(
         });
         each.push(work);
     }
-    Ok(Works { each, guard: None })
+    Ok(Works { each, keeper: None })
 }
 
 /// Does what signals and time ask for until the end.
@@ -329,6 +320,7 @@ fn attend(
     signals: &Signals,
     working: Working,
 ) -> Option<anyhow::Error> {
+    let mut unconfirmed = None;
     while !signals.stop.load(Ordering::Relaxed) {
         thread::sleep(TICK);
         if signals.reload.swap(false, Ordering::Relaxed) {
@@ -339,13 +331,18 @@ fn attend(
                 "portcullis: not confirmed: the rules before are in force again"
             ));
         }
+        if firewall.is_overdue(Instant::now()) {
+            firewall.stop.store(true, Ordering::Relaxed);
+            unconfirmed = Some(anyhow!("not confirmed: ended"));
+        }
     }
-    working.join()
+    working.join().or(unconfirmed)
 }
 
 /// What SIGHUP does: the rules' file again, all of it or nothing.
 fn reload(args: &RunArgs, firewall: &Firewall) {
-    let loaded = load(args, firewall.plane);
+    let Some(rules) = &args.rules else { return };
+    let loaded = load(args, rules, firewall.plane);
     match loaded {
         Ok(Some(file)) => match firewall.reload(file.script.ruleset, false, None) {
             Ok(number) => tell(format_args!("portcullis: generation {number} is in force")),
@@ -357,21 +354,24 @@ fn reload(args: &RunArgs, firewall: &Firewall) {
 }
 
 /// Loads the rules and looks whether the plane can carry them out.
-fn load(args: &RunArgs, plane: Plane) -> anyhow::Result<Option<RuleFile>> {
+fn load(args: &RunArgs, rules: &Path, plane: Plane) -> anyhow::Result<Option<RuleFile>> {
     let hosts = match args.resolve {
         true => Hosts::LookedUp,
         false => Hosts::Refused,
     };
-    let file = rules::load_file(&args.rules, OnMistake::Refuse, hosts, "nothing was started")?;
+    let file = rules::load_file(rules, OnMistake::Refuse, hosts, "nothing was started")?;
     let Some(file) = file else { return Ok(None) };
-    if plane == Plane::Bridge
+    if plane.enforces()
         && let Some((chain, number)) = beyond_a_bridge(&file.script.ruleset)
     {
         let place = match number {
             Some(number) => file.place(chain.name(), number),
             None => format!("{}: the policy of {}", file.name, chain.name()),
         };
-        bail!("{place}: a bridge cannot masquerade or redirect: write ACCEPT or DENY");
+        bail!(
+            "{place}: --{} cannot masquerade or redirect: write ACCEPT or DENY",
+            plane.as_str()
+        );
     }
     Ok(Some(file))
 }
@@ -389,10 +389,38 @@ pub(super) fn beyond_a_bridge(ruleset: &Ruleset) -> Option<(&Chain, Option<usize
     })
 }
 
+/// What the firewall needs after its start: to read the rules again, to open the log again, and to
+/// take its socket away.
+fn needs(args: &RunArgs, rules: &Path) -> Needs {
+    let folder = |path: &Path| match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    // The rules may be a link, and may be replaced by another file of that name.
+    let real = rules.canonicalize().unwrap_or(rules.to_owned());
+    let write = match &args.log {
+        LogTarget::File(path) if path.is_file() => vec![folder(path)],
+        LogTarget::File(path) => vec![path.clone()],
+        LogTarget::Stdout | LogTarget::Syslog | LogTarget::Journald => Vec::new(),
+    };
+    Needs {
+        net_admin: false,
+        lookups: args.resolve,
+        read: vec![folder(rules), folder(&real)],
+        write,
+        remove: vec![folder(&args.control)],
+    }
+}
+
 fn announce(args: &RunArgs, firewall: &Firewall) {
-    let what = match &args.bridge {
-        Some(Ports([a, b])) => format!("bridge {a}:{b}: ENFORCES, frames cross only by the rules"),
-        None => format!(
+    let what = match (&args.bridge, &args.host) {
+        (Some(Ports([a, b])), _) => {
+            format!("bridge {a}:{b}: ENFORCES, frames cross only by the rules")
+        }
+        (None, Some(interface)) => {
+            format!("host {interface}: ENFORCES, this machine's packets pass only by the rules")
+        }
+        (None, None) => format!(
             "observe {}: enforces NOTHING, says what it would do",
             args.observe.join(",")
         ),
@@ -441,5 +469,14 @@ impl FromStr for LineLimit {
             }))),
             _ => Err("write lines a second, from 1 to 1000000, or off".to_owned()),
         }
+    }
+}
+
+/// The number of a group.
+fn group(name: &str) -> Result<u32, String> {
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) => Err("there is no such group".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }

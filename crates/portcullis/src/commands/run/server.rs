@@ -73,22 +73,27 @@ pub(crate) struct Status {
     pub(crate) simd: String,
     pub(crate) memory_bytes: usize,
     pub(crate) chains: Vec<String>,
+    /// What it has given up.
+    pub(crate) confinement: BTreeMap<String, String>,
     pub(crate) figures: BTreeMap<String, u64>,
 }
 
-/// Begins to listen; each conversation has a thread of its own.
-pub(super) fn listen(path: &Path, firewall: Arc<Firewall>) -> anyhow::Result<Arc<ControlSocket>> {
-    let socket = ControlSocket::bind(path).map_err(|error| match error.kind() {
+/// Makes the socket; nobody is answered yet.
+pub(super) fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Arc<ControlSocket>> {
+    let socket = ControlSocket::bind(path, group).map_err(|error| match error.kind() {
         std::io::ErrorKind::AddrInUse => {
             anyhow!("another firewall listens at {}", path.display())
         }
         _ => anyhow::Error::new(error).context(format!("cannot listen at {}", path.display())),
     })?;
-    let socket = Arc::new(socket);
-    let listening = Arc::clone(&socket);
+    Ok(Arc::new(socket))
+}
+
+/// Begins to answer; each conversation has a thread of its own.
+pub(super) fn listen(socket: Arc<ControlSocket>, firewall: Arc<Firewall>) {
     thread::spawn(move || {
         loop {
-            let Ok(connection) = listening.accept() else {
+            let Ok(connection) = socket.accept() else {
                 // Too many files are open, say: they will not always be.
                 thread::sleep(Duration::from_millis(100));
                 continue;
@@ -97,7 +102,6 @@ pub(super) fn listen(path: &Path, firewall: Arc<Firewall>) -> anyhow::Result<Arc
             thread::spawn(move || converse(connection, &firewall));
         }
     });
-    Ok(socket)
 }
 
 fn converse(mut connection: Connection, firewall: &Firewall) {
@@ -154,7 +158,7 @@ fn answer(firewall: &Firewall, request: Request) -> anyhow::Result<Response> {
             true => Response::Done {
                 generation: firewall.live.current().number,
             },
-            false => Response::Refused("no rules wait to be confirmed".to_owned()),
+            false => Response::Refused("nothing waits to be confirmed".to_owned()),
         },
         Request::Stop => {
             firewall.stop.store(true, Ordering::Relaxed);

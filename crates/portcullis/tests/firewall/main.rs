@@ -1,0 +1,156 @@
+//! The firewall between real machines: network namespaces with real traffic.
+//!
+//! Needs root, iproute2, nftables and ping; without them every test is shown as ignored. Under CI
+//! that is a failure.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod bridge;
+mod confine;
+mod frames;
+mod golden;
+mod host;
+mod load;
+mod net;
+mod observe;
+mod peers;
+
+use std::env;
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use net::{Net, run};
+
+/// Where the firewall stands.
+type Place = fn(usize) -> Net;
+type Test = fn(&Net) -> Result<(), Failed>;
+
+const BETWEEN: Place = Net::between;
+const AT_HOME: Place = Net::at_home;
+
+const TESTS: [(&str, Place, Test); 19] = [
+    (
+        "accepted traffic crosses, with offloads on",
+        BETWEEN,
+        bridge::crosses,
+    ),
+    ("deny all lets nothing cross", BETWEEN, bridge::deny_all),
+    (
+        "a rejected packet is answered, a denied one is not",
+        BETWEEN,
+        bridge::rejects,
+    ),
+    (
+        "after kill -9 nothing crosses until it is started again",
+        BETWEEN,
+        bridge::killed,
+    ),
+    (
+        "the old commands change the running firewall",
+        BETWEEN,
+        bridge::ipchains,
+    ),
+    (
+        "reloading is all or nothing, and loses no packet",
+        BETWEEN,
+        bridge::reloads,
+    ),
+    (
+        "rules that are not confirmed go away again",
+        BETWEEN,
+        bridge::unconfirmed,
+    ),
+    (
+        "a tap says what it would have done",
+        BETWEEN,
+        observe::observes,
+    ),
+    (
+        "a host's traffic passes both ways, with offloads on",
+        AT_HOME,
+        host::passes,
+    ),
+    ("a host that denies all is cut off", AT_HOME, host::stops),
+    (
+        "a host whose firewall was killed is cut off until it is restored",
+        AT_HOME,
+        host::killed,
+    ),
+    ("a host gets back what it had", AT_HOME, host::gives_back),
+    (
+        "a start that is not confirmed is undone",
+        AT_HOME,
+        host::unconfirmed,
+    ),
+    (
+        "a host's day: deny, read the log, add rules, and FTP works",
+        AT_HOME,
+        host::the_articles_day,
+    ),
+    (
+        "a running firewall has given up its powers",
+        BETWEEN,
+        confine::least_power,
+    ),
+    (
+        "100 reloads a second mix no rules and lose no packet",
+        BETWEEN,
+        load::reloads,
+    ),
+    (
+        "a flood of log lines does not hold packets up",
+        BETWEEN,
+        load::log_flood,
+    ),
+    (
+        "golden packets cross as real frames",
+        BETWEEN,
+        golden::cases,
+    ),
+    (
+        "a changed type of service has a right checksum",
+        BETWEEN,
+        golden::checksums,
+    ),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let Some(played) = peers::play(&arguments) {
+        return played;
+    }
+    let missing = missing();
+    let trials = TESTS.into_iter().enumerate();
+    let trials = trials.map(|(number, (name, place, test))| {
+        let trial = Trial::test(name, move || test(&place(number)));
+        trial.with_ignored_flag(missing.is_some())
+    });
+    if let Some(missing) = &missing {
+        eprintln!("firewall tests are ignored: {missing}");
+        if env::var_os("CI").is_some() {
+            eprintln!("under CI they must not be");
+            return ExitCode::FAILURE;
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+}
+
+/// What these tests need and is not here.
+fn missing() -> Option<String> {
+    for (program, argument) in [("ip", "-V"), ("nft", "-v"), ("ping", "-V")] {
+        let found = Command::new(program).arg(argument).output();
+        if found.is_err() {
+            return Some(format!("there is no program {program}"));
+        }
+    }
+    let name = format!("pct{}", std::process::id());
+    if !run(Command::new("ip").args(["netns", "add", &name]))
+        .status
+        .success()
+    {
+        return Some("network namespaces cannot be made, which takes root".to_owned());
+    }
+    run(Command::new("ip").args(["netns", "del", &name]));
+    None
+}
