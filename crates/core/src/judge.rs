@@ -175,6 +175,17 @@ impl<M: Matcher> Judge<M> {
         last.map(|(_, ruling)| End::Ruled(ruling))
     }
 
+    /// Judges a packet in one chain only, where it has come in this state.
+    pub fn step(
+        &mut self,
+        step: &Step,
+        packet: &Ipv4Packet<'_>,
+        before: PacketState,
+        effects: &mut impl Effects,
+    ) -> Ruling {
+        self.judge(step, packet, packet.key(), before, effects)
+    }
+
     fn judge(
         &mut self,
         step: &Step,

@@ -106,7 +106,7 @@ fn rules(table: &str, interfaces: &[&str]) -> String {
     text
 }
 
-fn nft(rules: &str) -> Result<(), GuardError> {
+pub(super) fn nft(rules: &str) -> Result<(), GuardError> {
     let child = Command::new("nft")
         .args(["-f", "-"])
         .stdin(Stdio::piped())

@@ -2,12 +2,14 @@
 //!
 //! - [`bridge`] lets frames cross between two interfaces only through the rules.
 //! - [`observe`] sees copies and stops nothing.
+//! - [`queue`] judges what the kernel hands over on its way through a host or router.
 //! - [`takeover`] puts a pair of virtual interfaces in the place of a machine's own.
 //! - [`guard`] keeps the kernel's own network stack away from an interface.
 
 pub mod bridge;
 pub mod guard;
 pub mod observe;
+pub mod queue;
 mod raw_socket;
 mod reject;
 pub mod takeover;

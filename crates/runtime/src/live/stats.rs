@@ -28,6 +28,8 @@ pub enum Figure {
     NotSent,
     /// Frames lost before they could be read.
     Overflow,
+    /// Rejected packets without an answer, as there were too many.
+    NotAnswered,
     /// Log lines that found the channel full.
     LostLines,
     /// Log lines over the limit of their rule.
@@ -36,7 +38,7 @@ pub enum Figure {
 
 impl Figure {
     /// All figures, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Received,
         Self::Bytes,
         Self::Passed,
@@ -48,6 +50,7 @@ impl Figure {
         Self::TtlExceeded,
         Self::NotSent,
         Self::Overflow,
+        Self::NotAnswered,
         Self::LostLines,
         Self::SuppressedLines,
     ];
@@ -66,6 +69,7 @@ impl Figure {
             Self::TtlExceeded => "ttl_exceeded",
             Self::NotSent => "not_sent",
             Self::Overflow => "overflow",
+            Self::NotAnswered => "not_answered",
             Self::LostLines => "lost_lines",
             Self::SuppressedLines => "suppressed_lines",
         }

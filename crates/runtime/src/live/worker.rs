@@ -155,6 +155,17 @@ impl<M: Matcher> Judging<'_, M> {
     }
 }
 
+impl<M: Matcher> Judging<'_, M> {
+    /// Judges a packet in one chain of its way, where it has come with this mark.
+    pub fn step(&mut self, step: &Step, packet: &Ipv4Packet<'_>, mark: u32) -> Ruling {
+        let before = PacketState {
+            mark,
+            ..PacketState::of(packet)
+        };
+        self.judge.step(step, packet, before, &mut self.effects)
+    }
+}
+
 impl Effects for Noted<'_> {
     fn count_rule(&mut self, place: Place, bytes: u16) {
         self.place = place;

@@ -25,6 +25,7 @@ pub(super) enum Plane {
     Observe,
     Bridge,
     Host,
+    Queue,
 }
 
 /// The rules, the figures and who changes them.
@@ -56,7 +57,13 @@ impl Plane {
             Self::Observe => "observe",
             Self::Bridge => "bridge",
             Self::Host => "host",
+            Self::Queue => "queue",
         }
+    }
+
+    /// Whether MASQ and REDIRECT mean something there. A tap only says what would be.
+    pub(super) fn translates(self) -> bool {
+        matches!(self, Self::Queue | Self::Observe)
     }
 
     /// Whether it stops packets.
@@ -128,7 +135,7 @@ impl Firewall {
     }
 
     fn replace(&self, ruleset: Ruleset, carry: Carry<'_>) -> anyhow::Result<u64> {
-        if self.plane.enforces()
+        if !self.plane.translates()
             && let Some((chain, number)) = beyond_a_bridge(&ruleset)
         {
             let what = match number {

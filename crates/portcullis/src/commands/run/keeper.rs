@@ -16,6 +16,7 @@ use std::thread;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use portcullis_runtime::backend::guard::Guard;
+use portcullis_runtime::backend::queue::Tables;
 use portcullis_runtime::backend::takeover::Takeover;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -40,6 +41,10 @@ pub(crate) struct KeepArgs {
     /// The machine's own interface.
     #[arg(long)]
     host: Option<String>,
+
+    /// What the kernel hands over, as JSON.
+    #[arg(long)]
+    queue: Option<String>,
 }
 
 /// The keeper, as its firewall sees it. Dropping it gives everything back, except in a panic.
@@ -51,9 +56,14 @@ pub(super) struct Keeper {
 }
 
 /// What is held.
-struct Held {
-    guard: Guard,
-    takeover: Option<Takeover>,
+enum Held {
+    /// Interfaces, away from the kernel.
+    Ports {
+        guard: Guard,
+        takeover: Option<Takeover>,
+    },
+    /// The kernel's tables for a queue.
+    Tables,
 }
 
 impl Keeper {
@@ -66,6 +76,11 @@ impl Keeper {
     /// Takes over the machine's own interface.
     pub(super) fn host(interface: &str) -> anyhow::Result<Self> {
         Self::start("--host", interface)
+    }
+
+    /// Makes the kernel hand packets over.
+    pub(super) fn queue(tables: &Tables) -> anyhow::Result<Self> {
+        Self::start("--queue", &serde_json::to_string(tables)?)
     }
 
     /// The interfaces between which frames cross; the outer one first.
@@ -164,7 +179,7 @@ pub(super) fn restore(interface: &str) -> anyhow::Result<bool> {
         return Ok(false);
     };
     let guard = Guard::new(&[interface, &takeover.ends().far])?;
-    let held = Held {
+    let held = Held::Ports {
         guard,
         takeover: Some(takeover),
     };
@@ -174,8 +189,14 @@ pub(super) fn restore(interface: &str) -> anyhow::Result<bool> {
 
 impl Held {
     fn new(args: &KeepArgs) -> anyhow::Result<(Self, [String; 2])> {
+        if let Some(tables) = &args.queue {
+            let tables: Tables = serde_json::from_str(tables)?;
+            tables.install()?;
+            let nobody = String::from("-");
+            return Ok((Self::Tables, [nobody.clone(), nobody]));
+        }
         if let Some(Ports([a, b])) = &args.bridge {
-            let held = Self {
+            let held = Self::Ports {
                 guard: Guard::new(&[a, b])?,
                 takeover: None,
             };
@@ -191,7 +212,7 @@ impl Held {
                 return Err(error.into());
             }
         };
-        let held = Self {
+        let held = Self::Ports {
             guard,
             takeover: Some(takeover),
         };
@@ -200,10 +221,15 @@ impl Held {
 
     /// The guard goes last: what cannot be given back stays closed.
     fn give_back(self) -> anyhow::Result<()> {
-        if let Some(Err(error)) = self.takeover.as_ref().map(Takeover::give_back) {
-            std::mem::forget(self.guard);
-            return Err(error.into());
+        match self {
+            Self::Tables => Ok(Tables::remove()?),
+            Self::Ports { guard, takeover } => {
+                if let Some(Err(error)) = takeover.as_ref().map(Takeover::give_back) {
+                    std::mem::forget(guard);
+                    return Err(error.into());
+                }
+                Ok(())
+            }
         }
-        Ok(())
     }
 }

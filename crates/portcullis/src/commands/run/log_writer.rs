@@ -153,7 +153,7 @@ impl Output {
         };
         let would = match plane {
             Plane::Observe => "would: ",
-            Plane::Bridge | Plane::Host => "",
+            Plane::Bridge | Plane::Host | Plane::Queue => "",
         };
         for line in message.lines() {
             let before = match self {

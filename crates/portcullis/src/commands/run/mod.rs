@@ -4,6 +4,7 @@ mod firewall;
 mod keeper;
 mod lanes;
 mod log_writer;
+mod queue;
 mod server;
 mod ssh_session;
 
@@ -22,6 +23,7 @@ use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::backend::observe::{self, Tap};
+use portcullis_runtime::backend::queue::Tables;
 use portcullis_runtime::confine::{Confinement, Needs};
 use portcullis_runtime::control::Connection;
 use portcullis_runtime::live::{LogChannel, LogLimit, Stats, Worker};
@@ -35,6 +37,7 @@ use crate::{DONE, FINDINGS, USAGE};
 use firewall::{Firewall, Plane};
 use keeper::Keeper;
 use log_writer::{LogTarget, LogWriter};
+use queue::QueueArgs;
 
 pub(crate) use keeper::{KeepArgs, keep};
 pub(crate) use server::{Request, Response, Status, to_text, with_counters};
@@ -56,9 +59,9 @@ const BURST: u32 = 5;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 ended when asked to; 1 the network failed; 2 the command line or \
-    the rules are wrong. After kill -9 nothing crosses a bridge; the next start cleans up."
+    the rules are wrong. After kill -9 nothing passes; the next start cleans up, or --restore."
 )]
-#[command(group(clap::ArgGroup::new("plane").required(true).args(["observe", "bridge", "host"])))]
+#[command(group(clap::ArgGroup::new("plane").required(true).args(["observe", "bridge", "host", "queue"])))]
 pub(crate) struct RunArgs {
     /// Rules: a script of ipchains commands, or what ipchains-save wrote.
     #[arg(short, long, value_name = "FILE", required_unless_present = "restore")]
@@ -76,8 +79,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "IF")]
     host: Option<String>,
 
-    /// Only give the interface back that a killed run left taken over.
-    #[arg(long, requires = "host")]
+    #[command(flatten)]
+    queue: QueueArgs,
+
+    /// Only give back what a killed run left: its interface, or the way through the kernel.
+    #[arg(long, conflicts_with_all = ["observe", "bridge"])]
     restore: bool,
 
     /// End after this time unless `portcullis confirm` comes before.
@@ -165,6 +171,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     let workers = match plane {
         Plane::Bridge | Plane::Host => 2,
+        Plane::Queue => 1,
         Plane::Observe => args.observe.len(),
     };
     let signals = Signals::listen()?;
@@ -182,10 +189,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         let live = Arc::clone(&firewall.live);
         Worker::new(live, number, channel(number), args.log_limit.0)
     };
-    let works = match (&args.bridge, &args.host) {
-        (Some(ports), _) => lanes::bridge(ports, args, worker)?,
-        (None, Some(interface)) => lanes::host(interface, args, worker)?,
-        (None, None) => observe_works(args, worker)?,
+    let works = match (&args.bridge, &args.host, args.queue.queue) {
+        (Some(ports), _, _) => lanes::bridge(ports, args, worker)?,
+        (_, Some(interface), _) => lanes::host(interface, args, worker)?,
+        (_, _, Some(number)) => queue::queue(number, args, worker)?,
+        (None, None, None) => observe_works(args, worker)?,
     };
     let control = server::bind(&args.control, args.control_group)?;
     // Threads that are started from here on have given up as much.
@@ -259,23 +267,31 @@ impl Working {
 
 impl RunArgs {
     fn plane(&self) -> Plane {
-        match (&self.bridge, &self.host) {
-            (Some(_), _) => Plane::Bridge,
-            (None, Some(_)) => Plane::Host,
-            (None, None) => Plane::Observe,
+        match (&self.bridge, &self.host, self.queue.queue) {
+            (Some(_), _, _) => Plane::Bridge,
+            (_, Some(_), _) => Plane::Host,
+            (_, _, Some(_)) => Plane::Queue,
+            (None, None, None) => Plane::Observe,
         }
     }
 }
 
 /// Gives an interface back after a kill.
 fn restore(args: &RunArgs) -> anyhow::Result<u8> {
-    let interface = args.host.as_deref().context("which interface?")?;
     if Connection::open(&args.control).is_ok() {
         bail!(
             "a firewall runs and listens at {}: end it with `portcullis stop'",
             args.control.display()
         );
     }
+    if args.queue.queue.is_some() {
+        Tables::remove()?;
+        tell(format_args!(
+            "portcullis: the kernel hands nothing over any more"
+        ));
+        return Ok(DONE);
+    }
+    let interface = args.host.as_deref().context("which interface?")?;
     let what = match keeper::restore(interface)? {
         true => "is given back to the kernel",
         false => "was not taken over",
@@ -361,7 +377,7 @@ fn load(args: &RunArgs, rules: &Path, plane: Plane) -> anyhow::Result<Option<Rul
     };
     let file = rules::load_file(rules, OnMistake::Refuse, hosts, "nothing was started")?;
     let Some(file) = file else { return Ok(None) };
-    if plane.enforces()
+    if !plane.translates()
         && let Some((chain, number)) = beyond_a_bridge(&file.script.ruleset)
     {
         let place = match number {
@@ -404,7 +420,8 @@ fn needs(args: &RunArgs, rules: &Path) -> Needs {
         LogTarget::Stdout | LogTarget::Syslog | LogTarget::Journald => Vec::new(),
     };
     Needs {
-        net_admin: false,
+        // The kernel takes verdicts from nobody else.
+        net_admin: args.plane() == Plane::Queue,
         lookups: args.resolve,
         read: vec![folder(rules), folder(&real)],
         write,
@@ -413,14 +430,17 @@ fn needs(args: &RunArgs, rules: &Path) -> Needs {
 }
 
 fn announce(args: &RunArgs, firewall: &Firewall) {
-    let what = match (&args.bridge, &args.host) {
-        (Some(Ports([a, b])), _) => {
+    let what = match (&args.bridge, &args.host, args.queue.queue) {
+        (Some(Ports([a, b])), _, _) => {
             format!("bridge {a}:{b}: ENFORCES, frames cross only by the rules")
         }
-        (None, Some(interface)) => {
+        (_, _, Some(number)) => {
+            format!("queue {number}: ENFORCES, packets pass the kernel only by the rules")
+        }
+        (_, Some(interface), _) => {
             format!("host {interface}: ENFORCES, this machine's packets pass only by the rules")
         }
-        (None, None) => format!(
+        (None, None, None) => format!(
             "observe {}: enforces NOTHING, says what it would do",
             args.observe.join(",")
         ),
