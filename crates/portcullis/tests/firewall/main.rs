@@ -14,6 +14,7 @@ mod load;
 mod net;
 mod observe;
 mod peers;
+mod queue;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -28,8 +29,9 @@ type Test = fn(&Net) -> Result<(), Failed>;
 
 const BETWEEN: Place = Net::between;
 const AT_HOME: Place = Net::at_home;
+const ROUTED: Place = Net::routed;
 
-const TESTS: [(&str, Place, Test); 19] = [
+const TESTS: [(&str, Place, Test); 25] = [
     (
         "accepted traffic crosses, with offloads on",
         BETWEEN,
@@ -113,6 +115,32 @@ const TESTS: [(&str, Place, Test); 19] = [
         BETWEEN,
         golden::checksums,
     ),
+    (
+        "a router's queue passes traffic, and leaves nothing behind",
+        ROUTED,
+        queue::passes,
+    ),
+    (
+        "a router's queue stops traffic in each chain",
+        ROUTED,
+        queue::stops,
+    ),
+    (
+        "a router's queue fails closed, or open when told to",
+        ROUTED,
+        queue::killed,
+    ),
+    (
+        "a router's queue answers REJECT and changes TOS and marks",
+        ROUTED,
+        queue::answers_and_changes,
+    ),
+    (
+        "a router's queue masquerades: the article's day",
+        ROUTED,
+        queue::the_articles_day,
+    ),
+    ("a router's queue redirects", ROUTED, queue::redirects),
 ];
 
 fn main() -> ExitCode {

@@ -15,6 +15,8 @@ use serde_json::Value;
 pub(crate) const HOME: &str = "10.9.0.1";
 /// The server's address.
 pub(crate) const AWAY: &str = "10.9.0.2";
+/// The inner address of a router.
+pub(crate) const INSIDE: &str = "10.8.0.1";
 /// The machines.
 pub(crate) const CLIENT: usize = 0;
 pub(crate) const SERVER: usize = 1;
@@ -52,6 +54,37 @@ impl Net {
             "link add eth0 netns {client} type veth peer name eth0 netns {server}"
         ));
         net.address();
+        net
+    }
+
+    /// The firewall is a router: the client is 10.8.0.2 behind its port `f0`, the server at `f1`.
+    pub(crate) fn routed(number: usize) -> Self {
+        let net = Self::machines(number, FIREWALL);
+        let [client, server, firewall] = &net.names;
+        for (machine, port) in [(client, "f0"), (server, "f1")] {
+            ip(&format!(
+                "link add eth0 netns {machine} type veth peer name {port} netns {firewall}"
+            ));
+        }
+        for (machine, port, address) in [
+            (CLIENT, "eth0", "10.8.0.2/24"),
+            (FIREWALL, "f0", "10.8.0.1/24"),
+            (FIREWALL, "f1", "10.9.0.1/24"),
+            (FIREWALL, "f1", "fd00:9::1/64 nodad"),
+            (SERVER, "eth0", "10.9.0.2/24"),
+            (SERVER, "eth0", "fd00:9::2/64 nodad"),
+        ] {
+            net.ip(machine, &format!("address add {address} dev {port}"));
+            net.ip(machine, &format!("link set {port} up"));
+        }
+        net.ip(CLIENT, "route add default via 10.8.0.1");
+        net.ip(SERVER, "route add 10.8.0.0/24 via 10.9.0.1");
+        let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward";
+        assert!(
+            run(net.inside(FIREWALL, "sh").args(["-c", forward]))
+                .status
+                .success()
+        );
         net
     }
 

@@ -23,7 +23,8 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["--serve", address] => Some(serve(address)),
-        ["--fetch", address] => Some(fetch(address)),
+        ["--fetch", address] => Some(fetch(address, PORT)),
+        ["--fetch", address, port] => Some(fetch(address, port.parse().unwrap())),
         ["--ask", port] => Some(ask(port)),
         ["--ftp-serve"] => Some(ftp_serve()),
         ["--ftp-list"] => Some(ftp_list()),
@@ -54,9 +55,9 @@ fn serve(address: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// `--fetch ADDRESS`: sends much and checks that as much arrived.
-fn fetch(address: &str) -> ExitCode {
-    let address = format!("{address}:{PORT}").parse().unwrap();
+/// `--fetch ADDRESS [PORT]`: sends much and checks that as much arrived.
+fn fetch(address: &str, port: u16) -> ExitCode {
+    let address = format!("{address}:{port}").parse().unwrap();
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -80,7 +81,7 @@ fn fetch(address: &str) -> ExitCode {
 /// `--ask PORT`: sends a datagram and prints what becomes of it.
 fn ask(port: &str) -> ExitCode {
     let port: u16 = port.parse().unwrap();
-    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect((AWAY, port)).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(1)))
@@ -98,37 +99,58 @@ fn ftp_serve() -> ExitCode {
     let listener = TcpListener::bind((AWAY, 21)).unwrap();
     println!("ready");
     for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let mut line = String::new();
-        BufReader::new(stream.try_clone().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let numbers: Vec<u8> = line["PORT ".len()..]
-            .trim()
-            .split(',')
-            .map(|number| number.parse().unwrap())
-            .collect();
-        let address = Ipv4Addr::new(numbers[0], numbers[1], numbers[2], numbers[3]);
-        let to = SocketAddrV4::new(address, u16::from_be_bytes([numbers[4], numbers[5]]));
-        let from = SocketAddrV4::new(AWAY.parse().unwrap(), 20);
-        let data = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        sockopt::set_socket_reuseaddr(&data, true).unwrap();
-        bind(&data, &from).unwrap();
-        let answer = match connect(&data, &to) {
-            Ok(()) => {
-                TcpStream::from(data).write_all(LISTING).unwrap();
-                "226 sent\r\n"
-            }
-            Err(_) => "425 no data connection\r\n",
-        };
-        let _ = stream.write_all(answer.as_bytes());
+        let stream = stream.unwrap();
+        // Who waits for a data connection does not hold the others up.
+        std::thread::spawn(move || ftp_answer(stream));
     }
     ExitCode::SUCCESS
 }
 
+/// Answers a PORT command.
+fn ftp_answer(mut stream: TcpStream) {
+    let mut line = String::new();
+    let mut lines = BufReader::new(stream.try_clone().unwrap());
+    lines.read_line(&mut line).unwrap();
+    stream.write_all(b"230 welcome\r\n").unwrap();
+    line.clear();
+    lines.read_line(&mut line).unwrap();
+    if line.is_empty() {
+        return;
+    }
+    let numbers: Vec<u8> = line["PORT ".len()..]
+        .trim()
+        .split(',')
+        .map(|number| number.parse().unwrap())
+        .collect();
+    let address = Ipv4Addr::new(numbers[0], numbers[1], numbers[2], numbers[3]);
+    let to = SocketAddrV4::new(address, u16::from_be_bytes([numbers[4], numbers[5]]));
+    let from = SocketAddrV4::new(AWAY.parse().unwrap(), 20);
+    let data = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_reuseaddr(&data, true).unwrap();
+    bind(&data, &from).unwrap();
+    let answer = match connect(&data, &to) {
+        Ok(()) => {
+            TcpStream::from(data).write_all(LISTING).unwrap();
+            "226 sent\r\n"
+        }
+        Err(_) => "425 no data connection\r\n",
+    };
+    let _ = stream.write_all(answer.as_bytes());
+}
+
 /// `--ftp-list`: asks for a listing and prints what comes.
 fn ftp_list() -> ExitCode {
-    let mut control = TcpStream::connect((AWAY, 21)).unwrap();
+    let server = format!("{AWAY}:21").parse().unwrap();
+    let Ok(mut control) = TcpStream::connect_timeout(&server, Duration::from_secs(1)) else {
+        print!("no connection");
+        return ExitCode::SUCCESS;
+    };
+    // As real clients do. A kernel that follows FTP begins to read after the first line.
+    control.write_all(b"USER ftp\r\n").unwrap();
+    let mut welcome = String::new();
+    BufReader::new(control.try_clone().unwrap())
+        .read_line(&mut welcome)
+        .unwrap();
     let ours = control.local_addr().unwrap().ip();
     let port = 61_000 + (std::process::id() % 4000) as u16;
     let listener = TcpListener::bind((ours, port)).unwrap();

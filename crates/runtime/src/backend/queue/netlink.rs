@@ -4,8 +4,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send,
     socket_with, sockopt,
@@ -28,6 +30,8 @@ const NESTED: u16 = 0x8000;
 /// The bits of an attribute's kind.
 const KIND: u16 = 0x3fff;
 const HEADER: usize = 16;
+/// How long an answer of the kernel is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A socket to one part of the kernel.
 #[derive(Debug)]
@@ -59,6 +63,7 @@ impl Netlink {
             SocketFlags::CLOEXEC,
             protocol,
         )?;
+        sockopt::set_socket_timeout(&fd, Timeout::Recv, Some(PATIENCE))?;
         bind(&fd, &SocketAddrNetlink::new(0, groups))?;
         Ok(Self { fd })
     }
@@ -155,6 +160,7 @@ impl Writer {
         self.message(kind, flags);
         self.bytes.extend_from_slice(&[family, 0]);
         self.bytes.extend_from_slice(&resource.to_be_bytes());
+        self.close();
     }
 
     /// Begins a message, which ends where the next one begins.
