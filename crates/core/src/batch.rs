@@ -146,6 +146,31 @@ impl Batch {
         }
     }
 
+    /// The same for all packets; `sum` says what to add for each.
+    #[inline(always)]
+    pub fn count_each(
+        &self,
+        chain: BuiltIn,
+        sum: impl Fn(usize) -> Counter,
+        counters: &mut CounterTable,
+    ) {
+        let deciders = counters.deciders_mut(chain);
+        let mut several = 0u64;
+        for (packet, outcome) in self.outcomes[..self.count].iter().enumerate() {
+            if outcome.is_several() {
+                several |= 1 << packet;
+            } else {
+                // All of these decided in the chain where they started.
+                deciders[self.single[packet].rule.wrapping_add(1) as usize].add(sum(packet));
+            }
+        }
+        while several != 0 {
+            let packet = several.trailing_zeros() as usize;
+            several &= several - 1;
+            self.count_several(packet, chain, sum(packet), counters);
+        }
+    }
+
     #[cold]
     fn count_several(
         &self,

@@ -8,9 +8,9 @@
 
 use super::Rows;
 use super::field::{Field, RowStore};
+use crate::intervals::Intervals;
 use crate::plain_rule::Probe;
-use crate::simd::{Column, Line, Simd};
-use crate::trie::Trie;
+use crate::simd::{self, Column, Line, Simd};
 
 /// Meetings of two at most.
 const MAX_MEETINGS: usize = 3 << 16;
@@ -20,8 +20,8 @@ const MAX_FIRSTS: usize = 1 << 21;
 /// The first match by source, destination and service.
 #[derive(Clone, Debug)]
 pub(super) struct Products {
-    source: Trie,
-    destination: Trie,
+    source: Intervals,
+    destination: Intervals,
     /// For each entry of the services its part of a place.
     services: Vec<u32>,
     third: Third,
@@ -70,10 +70,12 @@ impl Products {
         Some(Self {
             source: placed(source, &sources, strides[0]),
             destination: placed(destination, &destinations, strides[1]),
-            services: services
-                .iter()
-                .map(|row| place(*row, &kinds, strides[2]))
-                .collect(),
+            services: simd::table(
+                services
+                    .iter()
+                    .map(|row| place(*row, &kinds, strides[2]))
+                    .collect(),
+            ),
             third,
             pairs,
             firsts: first_matches(&both, last, rows, numbers),
@@ -191,7 +193,7 @@ fn set_bits(row: &[Line]) -> impl Iterator<Item = usize> {
 }
 
 /// The field's intervals with places in a table for their rows.
-fn placed(field: &Field, rows: &[u32], stride: usize) -> Trie {
+fn placed(field: &Field, rows: &[u32], stride: usize) -> Intervals {
     let mut field = field.clone();
     field.renumber(|row| place(row, rows, stride));
     field.finish()

@@ -15,6 +15,7 @@ pub mod protocol {
 /// What rules can test of a packet, the interface aside (which belongs to the
 /// [`Step`](crate::traversal::Step): one packet meets several).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(C)]
 pub struct PacketKey {
     /// Source address, first octet in the highest byte.
     pub source: u32,

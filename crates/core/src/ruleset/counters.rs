@@ -104,6 +104,16 @@ impl CounterTable {
         &mut self.counters[policy + place.rule.wrapping_add(1) as usize]
     }
 
+    /// The counters of a built-in chain: its policy's, then those of its rules.
+    #[inline(always)]
+    pub(crate) fn deciders_mut(&mut self, chain: BuiltIn) -> &mut [Counter] {
+        let chain = chain.position();
+        let start = self.policies[chain];
+        let end = self.policies.get(chain + 1).copied();
+        let end = end.unwrap_or(self.counters.len());
+        &mut self.counters[start..end]
+    }
+
     /// The counter of a built-in chain's policy.
     #[inline]
     pub fn policy_mut(&mut self, chain: BuiltIn) -> &mut Counter {
