@@ -25,6 +25,9 @@ use crate::simd::{Column, Line, Simd};
 /// memory grows with the square.
 pub(crate) const MAX_RULES: usize = 2048;
 
+/// So few packets of a batch go one by one.
+const FEW_PACKETS: usize = 4;
+
 /// Up to [`MAX_RULES`] rules as rows of bits.
 #[derive(Clone, Debug)]
 pub(crate) struct BitVector {
@@ -172,6 +175,14 @@ impl BitVector {
             count += usize::from(lowest < *best);
         }
         let open = &open[..count];
+        if count <= FEW_PACKETS {
+            for packet in open {
+                let packet = usize::from(*packet) % BATCH;
+                let found = self.first(simd, &probes.get(packet), class, 0);
+                best.0[packet] = best.0[packet].min(found.unwrap_or(u32::MAX));
+            }
+            return;
+        }
         let picked;
         let probes = match count == probes.count {
             true => probes,

@@ -67,9 +67,9 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn rank(self, borders: &Borders, numbers: &Column, _count: usize) -> Column {
+    fn rank(self, borders: &Borders, numbers: &Column, count: usize) -> Column {
         // SAFETY: `self` is the proof of AVX-512.
-        unsafe { rank(borders, numbers) }
+        unsafe { rank(borders, numbers, count) }
     }
 
     #[inline(always)]
@@ -222,54 +222,61 @@ fn look_up(table: &[u32], numbers: &mut Column, count: usize) {
     }
 }
 
-#[inline]
-#[target_feature(enable = "avx512f")]
-/// All four chunks of sixteen at a time, which hides how long each step takes.
-/// Levels of up to eight lines are looked up in registers.
-fn rank(borders: &Borders, numbers: &Column) -> Column {
-    let mut ranks = Column::ZERO;
-    let zero = _mm512_setzero_si512();
-    let chunks: &[[u32; 16]] = numbers.0.as_chunks().0;
-    let values = [
-        load_numbers(&chunks[0]),
-        load_numbers(&chunks[1]),
-        load_numbers(&chunks[2]),
-        load_numbers(&chunks[3]),
-    ];
-    let mut places = [zero; 4];
-    macro_rules! step {
-        ($border:expr) => {{
-            let border = $border;
-            places = [
-                below(places[0], border(places[0]), values[0]),
-                below(places[1], border(places[1]), values[1]),
-                below(places[2], border(places[2]), values[2]),
-                below(places[3], border(places[3]), values[3]),
-            ];
-        }};
-    }
-    for level in 0..borders.depth() {
-        let level = borders.level(level);
-        match level {
-            [line] => {
-                let line = load_numbers(&line.0);
-                step!(|place| _mm512_permutexvar_epi32(place, line));
-            }
-            [a, b] => step!(|place| pick(place, &a.0, &b.0)),
-            [a, b, c, d] => step!(|place| pick_of_four(place, [&a.0, &b.0, &c.0, &d.0])),
-            [a, b, c, d, e, f, g, h] => {
-                let lines = [&a.0, &b.0, &c.0, &d.0, &e.0, &f.0, &g.0, &h.0];
-                step!(|place| pick_of_eight(place, lines));
-            }
-            _ => {
-                let level = borders::Line::numbers(level);
-                // SAFETY: a place on a level is lower than the number of its numbers.
-                step!(|place| unsafe { _mm512_i32gather_epi32::<4>(place, level.as_ptr().cast()) });
+/// A search for several chunks of sixteen numbers at once, which hides how long each step takes: an
+/// array of ranks for one of numbers. Levels of up to eight lines are looked up in registers. (A
+/// macro, for the compiler keeps arrays in memory that loops go over.)
+macro_rules! search {
+    ($borders:expr, $values:expr, [$($chunk:literal),*]) => {{
+        let (borders, values) = ($borders, $values);
+        let mut places = [$({ let _: usize = $chunk; _mm512_setzero_si512() }),*];
+        macro_rules! step {
+            ($border:expr) => {{
+                let border = $border;
+                places = [$(below(places[$chunk], border(places[$chunk]), values[$chunk])),*];
+            }};
+        }
+        for level in 0..borders.depth() {
+            let level = borders.level(level);
+            match level {
+                [line] => {
+                    let line = load_numbers(&line.0);
+                    step!(|place| _mm512_permutexvar_epi32(place, line));
+                }
+                [a, b] => step!(|place| pick(place, &a.0, &b.0)),
+                [a, b, c, d] => step!(|place| pick_of_four(place, [&a.0, &b.0, &c.0, &d.0])),
+                [a, b, c, d, e, f, g, h] => {
+                    let lines = [&a.0, &b.0, &c.0, &d.0, &e.0, &f.0, &g.0, &h.0];
+                    step!(|place| pick_of_eight(place, lines));
+                }
+                _ => {
+                    let level = borders::Line::numbers(level);
+                    // SAFETY: a place on a level is lower than the number of its numbers.
+                    step!(|place| unsafe {
+                        _mm512_i32gather_epi32::<4>(place, level.as_ptr().cast())
+                    });
+                }
             }
         }
-    }
-    for (chunk, place) in ranks.0.as_chunks_mut().0.iter_mut().zip(places) {
-        store_numbers(chunk, place);
+        places
+    }};
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn rank(borders: &Borders, numbers: &Column, count: usize) -> Column {
+    let mut ranks = Column::ZERO;
+    let all: &[[u32; 16]] = numbers.0.as_chunks().0;
+    let chunks = ranks.0.as_chunks_mut().0;
+    if count <= 16 {
+        let places = search!(borders, [load_numbers(&all[0])], [0]);
+        store_numbers(&mut chunks[0], places[0]);
+    } else {
+        let load = |chunk: usize| load_numbers(&all[chunk]);
+        let values = [load(0), load(1), load(2), load(3)];
+        let places = search!(borders, values, [0, 1, 2, 3]);
+        for (chunk, place) in chunks.iter_mut().zip(places) {
+            store_numbers(chunk, place);
+        }
     }
     ranks
 }
