@@ -3,8 +3,8 @@
 //! small.
 //!
 //! Two of the three lead to a *pair*, a row that they share; pair and third
-//! lead to the first match. The third is the one with the fewest rows that
-//! keeps the number of meetings of the other two small.
+//! lead to the first match. The third is the one with the fewest rows with which
+//! both tables stay small.
 
 use super::Rows;
 use super::field::{Field, RowStore};
@@ -15,7 +15,7 @@ use crate::simd::{self, Column, Line, Simd};
 /// Meetings of two at most.
 const MAX_MEETINGS: usize = 3 << 16;
 /// Meetings of a pair and the third at most.
-const MAX_FIRSTS: usize = 1 << 21;
+const MAX_FIRSTS: usize = 1 << 20;
 
 /// The first match by source, destination and service.
 #[derive(Clone, Debug)]
@@ -58,10 +58,10 @@ impl Products {
             (Third::Service, &kinds, [&sources, &destinations]),
         ];
         ways.sort_by_key(|(_, third, _)| third.len());
-        let (third, last, two) = ways
-            .into_iter()
-            .find(|(_, _, [a, b])| a.len() * b.len() <= MAX_MEETINGS)?;
-        let (pairs, both) = meet(two, last.len(), rows, numbers.len())?;
+        let (third, last, pairs, both) = ways.into_iter().find_map(|(third, last, two)| {
+            let (pairs, both) = meet(two, last.len(), rows, numbers.len())?;
+            Some((third, last, pairs, both))
+        })?;
         let strides = match third {
             Third::Source => [1, kinds.len(), 1],
             Third::Destination => [kinds.len(), 1, 1],
@@ -128,13 +128,16 @@ impl Products {
 }
 
 /// All meetings of two lists of rows: for each the number of its pair times
-/// `stride`, and the rows of the pairs.
+/// `stride`, and the rows of the pairs; `None` if they are too many.
 fn meet(
     [a, b]: [&Vec<u32>; 2],
     stride: usize,
     rows: &Rows,
     bits: usize,
 ) -> Option<(Vec<u32>, Rows)> {
+    if a.len() * b.len() > MAX_MEETINGS {
+        return None;
+    }
     let mut store = RowStore::new(bits);
     let mut pairs = Vec::with_capacity(a.len() * b.len());
     let mut both = rows.row(a[0]).to_vec();
