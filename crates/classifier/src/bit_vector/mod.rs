@@ -37,8 +37,9 @@ pub(crate) struct BitVector {
     /// For each interface class its row; empty if no rule tests interfaces.
     interfaces: Vec<u32>,
     rows: Rows,
-    /// For few rules the answers themselves.
-    products: Option<Products>,
+    /// For few rules the answers themselves, for each interface class; just one
+    /// if no rule tests interfaces.
+    products: Vec<Products>,
     /// The rule number of each bit, rising; last `u32::MAX`, for no rule.
     numbers: Vec<u32>,
 }
@@ -71,10 +72,11 @@ impl BitVector {
         let mut numbers: Vec<u32> = rules.iter().map(|rule| rule.number).collect();
         let rows = rows.finish();
         let products = match &services {
-            Services::Combined { entries, .. } if interfaces.is_empty() => {
-                Products::new(&source, &destination, entries, &rows, &numbers)
+            Services::Combined { entries, .. } => {
+                let fields = (&source, &destination, &**entries);
+                Products::of_classes(fields, &rows, &interfaces, &numbers)
             }
-            _ => None,
+            Services::Apart { .. } => Vec::new(),
         };
         numbers.push(u32::MAX);
         Self {
@@ -104,7 +106,11 @@ impl BitVector {
             + self.services.memory_bytes()
             + words * size_of::<u32>()
             + self.rows.lines.len() * size_of::<Line>()
-            + self.products.as_ref().map_or(0, Products::memory_bytes)
+            + self
+                .products
+                .iter()
+                .map(Products::memory_bytes)
+                .sum::<usize>()
     }
 
     /// The first rule from number `from` on that matches.
@@ -117,7 +123,7 @@ impl BitVector {
         from: u32,
     ) -> Option<u32> {
         if from == 0
-            && let Some(products) = &self.products
+            && let Some(products) = self.products(class)
             && let Some(entry) = self.services.entry(probe)
         {
             return products.first(probe, entry);
@@ -209,7 +215,7 @@ impl BitVector {
         firsts: &mut Column,
     ) {
         let count = probes.count;
-        if let Some(products) = &self.products
+        if let Some(products) = self.products(class)
             && let Some(services) = self.services.entry_each(simd, probes)
         {
             let addresses = [&probes.source, &probes.destination];
@@ -243,6 +249,15 @@ impl BitVector {
             *first = (*first).min(last);
         }
         simd.look_up(&self.numbers, firsts, count);
+    }
+
+    /// The answers for packets of an interface class, if they are there.
+    #[inline(always)]
+    fn products(&self, class: u32) -> Option<&Products> {
+        match self.interfaces.is_empty() {
+            true => self.products.first(),
+            false => self.products.get(class as usize),
+        }
     }
 
     /// For each packet its rows: source, destination, services or source

@@ -40,13 +40,35 @@ enum Third {
 }
 
 impl Products {
+    /// One for each interface class, whose rows are given, or for all if none
+    /// is. The rows of services and the rules of the bits are as in
+    /// [`new`](Self::new). Empty if the tables would be too large.
+    pub(super) fn of_classes(
+        fields: (&Field, &Field, &[u32]),
+        rows: &Rows,
+        interfaces: &[u32],
+        numbers: &[u32],
+    ) -> Vec<Self> {
+        if interfaces.is_empty() {
+            let all = Self::new(fields, rows, None, 1, numbers);
+            return all.into_iter().collect();
+        }
+        let share = interfaces.len();
+        let classes = interfaces.iter();
+        let classes = classes.map(|row| Self::new(fields, rows, Some(*row), share, numbers));
+        classes.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// For the rules that are also in the row `among`, with a `share` of what
+    /// tables may take.
+    ///
     /// `services` are the rows of services, `numbers` the rules of the bits.
     /// `None` if the tables would be too large.
-    pub(super) fn new(
-        source: &Field,
-        destination: &Field,
-        services: &[u32],
+    fn new(
+        (source, destination, services): (&Field, &Field, &[u32]),
         rows: &Rows,
+        among: Option<u32>,
+        share: usize,
         numbers: &[u32],
     ) -> Option<Self> {
         let sources = distinct(source.rows());
@@ -59,7 +81,7 @@ impl Products {
         ];
         ways.sort_by_key(|(_, third, _)| third.len());
         let (third, last, pairs, both) = ways.into_iter().find_map(|(third, last, two)| {
-            let (pairs, both) = meet(two, last.len(), rows, numbers.len())?;
+            let (pairs, both) = meet(two, last.len(), rows, among, share)?;
             Some((third, last, pairs, both))
         })?;
         let strides = match third {
@@ -133,12 +155,13 @@ fn meet(
     [a, b]: [&Vec<u32>; 2],
     stride: usize,
     rows: &Rows,
-    bits: usize,
+    among: Option<u32>,
+    share: usize,
 ) -> Option<(Vec<u32>, Rows)> {
-    if a.len() * b.len() > MAX_MEETINGS {
+    if a.len() * b.len() * share > MAX_MEETINGS {
         return None;
     }
-    let mut store = RowStore::new(bits);
+    let mut store = RowStore::new(rows.length * 512);
     let mut pairs = Vec::with_capacity(a.len() * b.len());
     let mut both = rows.row(a[0]).to_vec();
     for a in a {
@@ -146,8 +169,13 @@ fn meet(
             for ((both, a), b) in both.iter_mut().zip(rows.row(*a)).zip(rows.row(*b)) {
                 *both = Line(std::array::from_fn(|word| a.0[word] & b.0[word]));
             }
+            if let Some(row) = among {
+                for (both, among) in both.iter_mut().zip(rows.row(row)) {
+                    *both = Line(std::array::from_fn(|word| both.0[word] & among.0[word]));
+                }
+            }
             let pair = store.add(&both) as usize * stride;
-            if pair + stride > MAX_FIRSTS {
+            if (pair + stride) * share > MAX_FIRSTS {
                 return None;
             }
             pairs.push(pair as u32);
