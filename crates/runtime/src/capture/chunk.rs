@@ -42,6 +42,7 @@ pub(super) struct Placed {
 }
 
 /// The part of a [`Record`] that tells how it is judged.
+#[derive(Clone, Copy)]
 pub(crate) struct Frame<'a> {
     pub(crate) interface: &'a CaptureInterface,
     pub(crate) direction: Option<Direction>,
