@@ -64,7 +64,8 @@ impl Outcome {
 
     #[inline]
     fn verdict(self) -> Verdict {
-        Verdict::ALL[(self.0 & Self::VERDICT) as usize % Verdict::ALL.len()]
+        let last = Verdict::ALL.len() - 1;
+        Verdict::ALL[((self.0 & Self::VERDICT) as usize).min(last)]
     }
 
     #[inline]
@@ -134,6 +135,16 @@ impl Batch {
         }
         // None or one: a length, not a branch.
         &slice::from_ref(&self.single[packet])[..usize::from(outcome.is_rule())]
+    }
+
+    /// The one rule that a packet matched, or [`Place::NO_RULE`] of the chain
+    /// whose policy decided; `None` if it may have matched several.
+    #[inline(always)]
+    pub fn decider(&self, packet: usize) -> Option<Place> {
+        match self.outcome(packet).is_several() {
+            false => Some(self.single[packet]),
+            true => None,
+        }
     }
 
     /// Adds `sum` to the counters of the rules that a packet matched, and of
@@ -284,6 +295,8 @@ mod tests {
             (batch.verdict(1), batch.matched(1)),
             (Verdict::Accept, &[rule][..])
         );
+        assert_eq!(batch.decider(0).map(|it| it.rule), Some(Place::NO_RULE));
+        assert_eq!((batch.decider(1), batch.decider(2)), (Some(rule), None));
 
         let mut counters = CounterTable::new(&Ruleset::new());
         batch.count(0, chain, Counter::of(60), &mut counters);
