@@ -28,7 +28,16 @@ pub(super) struct HostBits {
 
 /// All of a file's rules that are still there, each that is written once.
 pub(super) fn find(rules: &RuleFile, space: &mut Space) -> Vec<HostBits> {
+    let ruleset = &rules.script.ruleset;
     let mut all: Vec<HostBits> = Vec::new();
+    if rules.script.cut_addresses.is_empty() {
+        return all;
+    }
+    // What is too large to decide is no reason not to tell of the rest.
+    let decided: Vec<(BuiltIn, Decided)> = BuiltIn::ALL
+        .into_iter()
+        .filter_map(|chain| Some((chain, Decided::new(space, ruleset, chain).ok()?)))
+        .collect();
     for cut in &rules.script.cut_addresses {
         let Some(place) = rule_with(rules, cut) else {
             continue;
@@ -43,8 +52,7 @@ pub(super) fn find(rules: &RuleFile, space: &mut Space) -> Vec<HostBits> {
                 span: cut.span.clone(),
                 place,
                 others: Vec::new(),
-                // Too large to decide is no reason not to tell of the rest.
-                example: example(rules, space, cut, place).unwrap_or_default(),
+                example: example(space, &decided, cut, place).unwrap_or_default(),
             }),
         }
     }
@@ -74,8 +82,8 @@ fn rule_with(rules: &RuleFile, cut: &CutAddress) -> Option<Place> {
 }
 
 fn example(
-    rules: &RuleFile,
     space: &mut Space,
+    decided: &[(BuiltIn, Decided)],
     cut: &CutAddress,
     place: Place,
 ) -> Result<Option<String>, TooLarge> {
@@ -93,8 +101,7 @@ fn example(
         ..Conditions::ANY
     })?;
     let either = space.unite(from, to)?;
-    for chain in BuiltIn::ALL {
-        let decided = Decided::new(space, &rules.script.ruleset, chain)?;
+    for (chain, decided) in decided {
         let others = space.subtract(decided.passage(place).matched, either)?;
         if let Some(packet) = space.example(others) {
             return Ok(Some(format!("{chain} {packet}")));
