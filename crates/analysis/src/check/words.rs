@@ -108,7 +108,7 @@ impl Finding {
             }
             Kind::NoInterface(interface) => {
                 let more = self.more();
-                format!("{subject} names interface {interface}, which does not exist here{more}")
+                format!("{subject} names interface {interface}{more}, which does not exist here")
             }
             Kind::NotLocal(address) => {
                 let address = Ipv4Addr::from_bits(*address);

@@ -234,11 +234,13 @@ impl Shown<'_> {
             count => format!("{count} {one}s"),
         };
         let (conversations, kinds) = (plural(conversations, "conversation"), plural(kinds, "kind"));
-        let were = if *once == 1 { "was" } else { "were" };
+        let once = match once {
+            1 => "1 was the only one of its kind".to_owned(),
+            once => format!("{once} were the only ones of their kind"),
+        };
         let mut text = format!(
-            "What is still unseen: of {conversations}, {once} {were} the only one of its kind \
-             ({kinds}).\nBy Good and Turing's estimate the next one is of a kind never seen before \
-             with a chance of {:.0} %.\n",
+            "What is still unseen: of {conversations}, {once} ({kinds}).\nBy Good and Turing's \
+             estimate the next one is of a kind never seen before with a chance of {:.0} %.\n",
             chance * 100.0
         );
         if unseen.conversations < FEW {
