@@ -14,7 +14,7 @@ use portcullis_runtime::confine::Confinement;
 use portcullis_runtime::live::{Carry, Figure, LiveRuleset, Stats};
 
 use super::beyond_a_bridge;
-use super::server::Status;
+use super::messages::Status;
 
 /// How long somebody else's change is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@ mod firewall;
 mod keeper;
 mod lanes;
 mod log_writer;
+mod messages;
 mod queue;
 mod server;
 mod ssh_session;
@@ -40,7 +41,8 @@ use log_writer::{LogTarget, LogWriter};
 use queue::QueueArgs;
 
 pub(crate) use keeper::{KeepArgs, keep};
-pub(crate) use server::{Request, Response, Status, to_text, with_counters};
+pub(crate) use messages::{Request, Response, Status};
+pub(crate) use server::{to_text, with_counters};
 
 /// Where a running firewall listens, unless it is told otherwise.
 pub(crate) const CONTROL: &str = "/run/portcullis.sock";
