@@ -1,5 +1,6 @@
 //! `portcullis run`: a firewall.
 
+mod compiled;
 mod firewall;
 mod keeper;
 mod lanes;
@@ -20,7 +21,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use nix::unistd::Group;
-use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::backend::observe::{self, Tap};
@@ -35,6 +35,7 @@ use crate::report::stderr::tell;
 use crate::rules::{self, Hosts, OnMistake, RuleFile};
 use crate::{DONE, FINDINGS, USAGE};
 
+use compiled::Classifier;
 use firewall::{Firewall, Plane};
 use keeper::Keeper;
 use log_writer::{LogTarget, LogWriter};
