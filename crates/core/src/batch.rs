@@ -268,7 +268,8 @@ impl Default for Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::Ruleset;
+    use crate::names::ChainName;
+    use crate::ruleset::{Rule, Ruleset};
 
     #[test]
     fn policy_rule_and_walk_are_counted_where_they_belong() {
@@ -318,5 +319,39 @@ mod tests {
                 assert!(walk.is_several() && !walk.is_rule());
             }
         }
+    }
+
+    #[test]
+    fn walks_are_counted_rule_by_rule() {
+        let chain = BuiltIn::Input;
+        let mut ruleset = Ruleset::new();
+        for _ in 0..3 {
+            let name = ChainName::new("input").unwrap();
+            ruleset.append(&name, Rule::ANY).unwrap();
+        }
+        let mut trace = Trace::new();
+        for rule in [0, 2] {
+            trace.push(chain.position(), rule);
+        }
+        let mut batch = Batch::new();
+        batch.begin(2);
+        assert!(batch.len() == 2 && !batch.is_empty());
+        for (packet, ending) in [Ending::Policy, Ending::Rule].into_iter().enumerate() {
+            trace.end(ending);
+            batch.set_trace(packet, Verdict::Deny, &trace);
+            assert_eq!(batch.matched(packet), trace.matched());
+        }
+        let mut counters = CounterTable::new(&ruleset);
+        for packet in 0..2 {
+            batch.count(packet, chain, Counter::of(60), &mut counters);
+        }
+        let packets: Vec<u64> = counters.as_slice()[..4]
+            .iter()
+            .map(|it| it.packets)
+            .collect();
+        // The policy decided once; the rules before and behind the second matched twice.
+        assert_eq!(packets, [1, 2, 0, 2]);
+        batch.begin(0);
+        assert!(batch.is_empty());
     }
 }
