@@ -16,9 +16,13 @@ use thiserror::Error;
 #[derive(Debug)]
 pub struct Guard {
     table: String,
-    /// Settings to be put back, with what they were.
-    settings: Vec<(PathBuf, String)>,
+    /// Put back after the table is gone.
+    _settings: Settings,
 }
+
+/// Settings to be put back, with what they were; that happens when they are dropped.
+#[derive(Debug)]
+struct Settings(Vec<(PathBuf, String)>);
 
 /// Why interfaces cannot be guarded.
 #[derive(Debug, Error)]
@@ -40,16 +44,14 @@ pub enum GuardError {
 }
 
 impl Guard {
-    /// Guards these interfaces.
+    /// Guards these interfaces; a guard that a killed run left is replaced.
     ///
     /// # Errors
     ///
-    /// If that is not possible; nothing is guarded then.
+    /// If that is not possible; all is as it was then.
     pub fn new(interfaces: &[&str]) -> Result<Self, GuardError> {
-        let mut guard = Self {
-            table: table(interfaces),
-            settings: Vec::new(),
-        };
+        let table = table(interfaces);
+        let mut settings = Settings(Vec::new());
         for interface in interfaces {
             let setting = PathBuf::from("/proc/sys/net/ipv6/conf")
                 .join(interface)
@@ -62,10 +64,18 @@ impl Guard {
                 interface: (*interface).to_owned(),
                 error,
             })?;
-            guard.settings.push((setting, before));
+            settings.0.push((setting, before));
         }
-        nft(&rules(&guard.table, interfaces))?;
-        Ok(guard)
+        nft(&rules(&table, interfaces))?;
+        Ok(Self {
+            table,
+            _settings: settings,
+        })
+    }
+
+    /// Whether a run that was killed left a guard of these interfaces.
+    pub fn is_left_over(interfaces: &[&str]) -> bool {
+        nft(&format!("list table netdev {}\n", table(interfaces))).is_ok()
     }
 }
 
@@ -73,23 +83,29 @@ impl Drop for Guard {
     fn drop(&mut self) {
         // There is nobody left to whom a failure would matter; the guard then stays.
         let _ = nft(&format!("delete table netdev {}\n", self.table));
-        for (setting, before) in &self.settings {
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        for (setting, before) in &self.0 {
             let _ = fs::write(setting, before);
         }
     }
 }
 
-/// The table's name: that of its interfaces, in letters that nft takes.
+/// The table's name: those of its interfaces, in letters that nft takes, and the same in any order.
+/// No interface has a slash in its name.
 fn table(interfaces: &[&str]) -> String {
-    let letter = |letter: char| {
-        if letter.is_ascii_alphanumeric() {
-            letter
-        } else {
-            '_'
-        }
+    let mut interfaces = interfaces.to_vec();
+    interfaces.sort_unstable();
+    let letter = |letter: char| match letter {
+        '-' | '.' | '/' => letter,
+        _ if letter.is_ascii_alphanumeric() => letter,
+        _ => '_',
     };
-    let name: String = interfaces.join("_").chars().map(letter).collect();
-    format!("portcullis_{name}")
+    let name: String = interfaces.join("/").chars().map(letter).collect();
+    format!("portcullis/{name}")
 }
 
 fn rules(table: &str, interfaces: &[&str]) -> String {
@@ -139,9 +155,9 @@ mod tests {
 
     #[test]
     fn a_table_has_a_chain_for_each_port() {
-        let interfaces = ["eth0", "wan.7"];
+        let interfaces = ["wan.7", "eth0"];
         let text = rules(&table(&interfaces), &interfaces);
-        assert!(text.contains("add table netdev portcullis_eth0_wan_7"));
+        assert!(text.contains("add table netdev portcullis/eth0/wan.7"));
         assert!(text.contains("device \"wan.7\" priority -500; policy drop;"));
     }
 }

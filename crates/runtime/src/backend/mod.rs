@@ -5,9 +5,13 @@
 //! - [`queue`] judges what the kernel hands over on its way through a host or router.
 //! - [`takeover`] puts a pair of virtual interfaces in the place of a machine's own.
 //! - [`guard`] keeps the kernel's own network stack away from an interface.
+//! - [`claim`] sees to it that no two firewalls have one interface.
+//! - [`kernel_bridge`] stands in for a bridge that fails open.
 
 pub mod bridge;
+pub mod claim;
 pub mod guard;
+pub mod kernel_bridge;
 pub mod observe;
 pub mod queue;
 mod raw_socket;

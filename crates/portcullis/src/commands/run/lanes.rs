@@ -10,6 +10,7 @@ use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::Step;
 use portcullis_runtime::backend::RawSocket;
 use portcullis_runtime::backend::bridge::{self, Lane, NotIpv4};
+use portcullis_runtime::backend::kernel_bridge;
 use portcullis_runtime::backend::observe;
 use portcullis_runtime::live::Worker;
 
@@ -32,6 +33,16 @@ pub(super) fn bridge(
             );
         }
     }
+    let names = ports.0.each_ref().map(String::as_str);
+    if let Some(port) = names
+        .iter()
+        .find(|port| kernel_bridge::belongs_elsewhere(port, names))
+    {
+        bail!(
+            "{port} belongs to a bridge or a bond, which would send packets around the rules: take \
+             it out with `ip link set {port} nomaster'"
+        );
+    }
     let [a, b] = ports
         .0
         .each_ref()
@@ -40,7 +51,12 @@ pub(super) fn bridge(
         bridge::steps(a, b, args.routed),
         bridge::steps(b, a, args.routed),
     ];
-    works(Keeper::bridge(ports)?, steps, args.non_ipv4, worker)
+    works(
+        Keeper::bridge(ports, args.fail_open)?,
+        steps,
+        args.non_ipv4,
+        worker,
+    )
 }
 
 /// The machine's own frames cross between its interface and what stands in its place.
@@ -61,7 +77,12 @@ pub(super) fn host(
         interface: name,
     };
     let steps = [vec![step(BuiltIn::Input)], vec![step(BuiltIn::Output)]];
-    works(Keeper::host(interface)?, steps, args.non_ipv4, worker)
+    works(
+        Keeper::host(interface, args.fail_open)?,
+        steps,
+        args.non_ipv4,
+        worker,
+    )
 }
 
 /// A lane each way between what the keeper holds.
@@ -83,7 +104,6 @@ fn works(
     };
     let mut each = Vec::new();
     for (number, steps) in steps.into_iter().enumerate() {
-        let from = keeper.ports()[number].to_owned();
         let lane = Lane {
             from: Arc::clone(&sockets[number]),
             to: Arc::clone(&sockets[1 - number]),
@@ -92,8 +112,8 @@ fn works(
         };
         let mut worker = worker(number);
         let work: Work = Box::new(move |stats, stop| {
-            let result = lane.run(&mut worker, stats, stop);
-            result.with_context(|| format!("{from} failed"))
+            lane.run(&mut worker, stats, stop);
+            Ok(())
         });
         each.push(work);
     }

@@ -23,9 +23,7 @@ use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::backend::observe::{self, Tap};
-use portcullis_runtime::backend::queue::Tables;
 use portcullis_runtime::confine::{Confinement, Needs};
-use portcullis_runtime::control::Connection;
 use portcullis_runtime::live::{LogChannel, LogLimit, Stats, Worker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
@@ -35,7 +33,7 @@ use crate::rules::{self, Hosts, OnMistake, RuleFile};
 use crate::{DONE, FINDINGS, USAGE};
 
 use firewall::{Firewall, Plane};
-use keeper::Keeper;
+use keeper::{Keeper, ToRestore};
 use log_writer::{LogTarget, LogWriter};
 use queue::QueueArgs;
 
@@ -82,9 +80,13 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     queue: QueueArgs,
 
-    /// Only give back what a killed run left: its interface, or the way through the kernel.
-    #[arg(long, conflicts_with_all = ["observe", "bridge"])]
+    /// Only give back what a killed run left: its interfaces, or the way through the kernel.
+    #[arg(long, conflicts_with = "observe")]
     restore: bool,
+
+    /// Let packets pass while nobody judges them: after a crash, and in a flood of the kernel's queue.
+    #[arg(long, conflicts_with = "observe")]
+    fail_open: bool,
 
     /// End after this time unless `portcullis confirm` comes before.
     #[arg(long, value_name = "SECONDS", value_parser = crate::commands::control::seconds)]
@@ -189,13 +191,14 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         let live = Arc::clone(&firewall.live);
         Worker::new(live, number, channel(number), args.log_limit.0)
     };
+    // Before anything is taken from the kernel: there may be a firewall that is spoken to there.
+    let control = server::bind(&args.control, args.control_group)?;
     let works = match (&args.bridge, &args.host, args.queue.queue) {
         (Some(ports), _, _) => lanes::bridge(ports, args, worker)?,
         (_, Some(interface), _) => lanes::host(interface, args, worker)?,
         (_, _, Some(number)) => queue::queue(number, args, worker)?,
         (None, None, None) => observe_works(args, worker)?,
     };
-    let control = server::bind(&args.control, args.control_group)?;
     // Threads that are started from here on have given up as much.
     firewall.is_confined(Confinement::begin(&needs(args, rules))?);
     let writer = writer.start(receiver, plane, Arc::clone(&signals.reopen));
@@ -238,10 +241,9 @@ impl Works {
         let start = |(number, work): (usize, Work)| {
             let firewall = Arc::clone(firewall);
             thread::spawn(move || {
-                let result = work(&firewall.stats[number], &firewall.stop);
-                // One side of a bridge alone is of no use.
-                firewall.stop.store(true, Ordering::Relaxed);
-                result
+                // One side of a bridge alone is of no use, however the other one ended.
+                let _stop = StopAll(&firewall.stop);
+                work(&firewall.stats[number], &firewall.stop)
             })
         };
         Working {
@@ -251,17 +253,34 @@ impl Works {
     }
 }
 
+/// Ends all work when it is dropped.
+struct StopAll<'a>(&'a AtomicBool);
+
+impl Drop for StopAll<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Working {
-    /// Waits for the end of all; the first failure.
+    /// Waits for the end of all; the first failure. After one, nothing is given back to a kernel
+    /// that would let everything pass.
     fn join(self) -> Option<anyhow::Error> {
         let results = self.threads.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,
             Err(_) => Err(anyhow!("a worker panicked")),
         });
-        let mut failed = results.filter_map(Result::err).collect::<Vec<_>>();
-        let given_back = self.keeper.map(|mut keeper| keeper.give_back());
-        failed.extend(given_back.and_then(Result::err));
-        failed.into_iter().next()
+        let failed = results.filter_map(Result::err).collect::<Vec<_>>();
+        match (failed.into_iter().next(), self.keeper) {
+            (Some(failed), Some(keeper)) => {
+                keeper.abandon();
+                Some(failed.context(
+                    "not given back to the kernel after a failure: start again, or see --restore",
+                ))
+            }
+            (None, Some(keeper)) => keeper.give_back().err(),
+            (failed, None) => failed,
+        }
     }
 }
 
@@ -276,27 +295,18 @@ impl RunArgs {
     }
 }
 
-/// Gives an interface back after a kill.
+/// Gives back what a killed run left.
 fn restore(args: &RunArgs) -> anyhow::Result<u8> {
-    if Connection::open(&args.control).is_ok() {
-        bail!(
-            "a firewall runs and listens at {}: end it with `portcullis stop'",
-            args.control.display()
-        );
-    }
-    if args.queue.queue.is_some() {
-        Tables::remove()?;
-        tell(format_args!(
-            "portcullis: the kernel hands nothing over any more"
-        ));
-        return Ok(DONE);
-    }
-    let interface = args.host.as_deref().context("which interface?")?;
-    let what = match keeper::restore(interface)? {
-        true => "is given back to the kernel",
-        false => "was not taken over",
+    let (held, name) = match (&args.bridge, &args.host) {
+        (Some(ports), _) => (ToRestore::Bridge(ports), ports.0.join(" and ")),
+        (_, Some(interface)) => (ToRestore::Host(interface), interface.clone()),
+        (None, None) => (ToRestore::Queue, "the kernel's queue".to_owned()),
     };
-    tell(format_args!("portcullis: {interface} {what}"));
+    let what = match keeper::restore(&held)? {
+        true => "given back to the kernel",
+        false => "not taken from the kernel: nothing to do",
+    };
+    tell(format_args!("portcullis: {name}: {what}"));
     Ok(DONE)
 }
 

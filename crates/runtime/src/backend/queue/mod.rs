@@ -15,6 +15,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use portcullis_core::judge::{PacketState, Ruling};
@@ -43,6 +44,12 @@ const MESSAGE: usize = (1 << 16) + 1024;
 const LENGTH: u32 = 8192;
 /// Bytes that the kernel keeps for us while we are busy.
 const RECEIVE_BUFFER: usize = 32 << 20;
+/// Bytes of verdicts after which they are sent. The kernel takes 200 kB at once, and one verdict
+/// may have 64 kB.
+const VERDICTS: usize = 1 << 16;
+/// How often they are sent again if the kernel cannot take them, and when.
+const TRIES: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
 /// How long is waited before looking whether to stop.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 0,
@@ -151,21 +158,43 @@ impl Queue {
                 }
             }
             if count > 0 {
-                verdicts.clear();
-                worker.batch(|judging| {
+                let sent = worker.batch(|judging| {
                     for (buffer, length) in &slots[..count] {
                         for message in messages(&buffer[..*length]) {
                             if let Some(queued) = packet::read(message) {
                                 self.decide(queued, judging, stats, &mut verdicts);
                             }
                         }
+                        // Verdicts that change packets carry them.
+                        if verdicts.bytes().len() > VERDICTS {
+                            self.send(&mut verdicts)?;
+                        }
                     }
+                    self.send(&mut verdicts)
                 });
-                self.socket.send(verdicts.bytes())?;
+                sent?;
             }
             self.losses.add_to(stats);
         }
         Ok(())
+    }
+
+    /// Tells the kernel. What waits for a verdict that never comes fills the queue, so a kernel
+    /// without memory is asked again.
+    fn send(&self, verdicts: &mut Writer) -> io::Result<()> {
+        if verdicts.bytes().is_empty() {
+            return Ok(());
+        }
+        let mut sent = self.socket.send(verdicts.bytes());
+        for _ in 0..TRIES {
+            if sent.is_ok() {
+                break;
+            }
+            thread::sleep(PAUSE);
+            sent = self.socket.send(verdicts.bytes());
+        }
+        verdicts.clear();
+        sent
     }
 
     fn wait(&mut self) -> io::Result<()> {

@@ -62,29 +62,39 @@ pub enum TablesError {
 }
 
 impl Tables {
-    /// Makes the tables, in place of those of a run that was killed. Nothing passes until somebody
-    /// listens, unless they fail open.
+    /// Makes the tables, in place of those of a run that was killed; `true` if there were such.
+    /// Nothing passes until somebody listens, unless they fail open.
     ///
     /// # Errors
     ///
-    /// If that is not possible; there are none then.
-    pub fn install(&self) -> Result<(), TablesError> {
+    /// If that is not possible. There are none then; but if there were some, all stays closed.
+    pub fn install(&self) -> Result<bool, TablesError> {
+        let left_over = Self::are_there();
         guard::nft(&self.text())?;
         let handed = self.hand_over();
         handed.map_err(|error| {
-            // What is left would drop everything.
-            let _ = Self::remove();
+            // What is left drops everything.
+            if !left_over {
+                let _ = Self::remove();
+            }
             TablesError::NoQueue(error)
-        })
+        })?;
+        Ok(left_over)
     }
 
-    /// Takes the tables away, whoever made them.
+    /// Takes the tables away, whoever made them; `false` if there are none.
     ///
     /// # Errors
     ///
     /// If nft cannot.
-    pub fn remove() -> Result<(), TablesError> {
-        Ok(guard::nft(&removal())?)
+    pub fn remove() -> Result<bool, TablesError> {
+        let found = Self::are_there();
+        guard::nft(&removal())?;
+        Ok(found)
+    }
+
+    fn are_there() -> bool {
+        guard::nft(&format!("list table ip {TABLE}\n")).is_ok()
     }
 
     fn text(&self) -> String {
