@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod attack;
 mod bridge;
 mod confine;
 mod frames;
@@ -31,7 +32,7 @@ const BETWEEN: Place = Net::between;
 const AT_HOME: Place = Net::at_home;
 const ROUTED: Place = Net::routed;
 
-const TESTS: [(&str, Place, Test); 25] = [
+const TESTS: [(&str, Place, Test); 31] = [
     (
         "accepted traffic crosses, with offloads on",
         BETWEEN,
@@ -141,6 +142,32 @@ const TESTS: [(&str, Place, Test); 25] = [
         queue::the_articles_day,
     ),
     ("a router's queue redirects", ROUTED, queue::redirects),
+    (
+        "a second firewall leaves a queue alone",
+        ROUTED,
+        attack::second_queue,
+    ),
+    (
+        "a second firewall leaves a bridge alone",
+        BETWEEN,
+        attack::second_bridge,
+    ),
+    (
+        "a start that fails opens nothing",
+        ROUTED,
+        attack::failed_start,
+    ),
+    ("large packets are changed whole", ROUTED, attack::large),
+    (
+        "a port that goes away and comes again is followed",
+        BETWEEN,
+        attack::ports,
+    ),
+    (
+        "a queue closes again when its tables are flushed",
+        ROUTED,
+        attack::flushed,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -100,7 +100,11 @@ impl Lane {
         let mut answers = Answers::default();
         while !stop.load(Ordering::Relaxed) {
             let received = match self.from.wait(PATIENCE) {
-                Ok(false) => continue,
+                Ok(false) => {
+                    // It may have been taken away, and come again. If not yet, frames are waited for.
+                    let _ = self.from.follow();
+                    continue;
+                }
                 Ok(true) => self.from.receive(&mut frames),
                 Err(error) => Err(error),
             };

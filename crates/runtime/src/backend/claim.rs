@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, flock};
 /// Where locked files lie; whoever may write there is root.
 const FOLDER: &str = "/run/portcullis";
 /// How long one is waited for that was killed and is not quite gone.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to one thing of this network namespace, until it is dropped or the process ends.

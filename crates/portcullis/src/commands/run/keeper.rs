@@ -7,6 +7,7 @@
 
 use std::env;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::thread;
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
+use portcullis_runtime::backend::announcements::{Announcements, News};
 use portcullis_runtime::backend::claim::Claim;
 use portcullis_runtime::backend::guard::Guard;
 use portcullis_runtime::backend::kernel_bridge;
@@ -25,12 +27,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Ports;
+use crate::report::stderr::tell;
 use crate::{DONE, FINDINGS};
 
 /// What the keeper says when everything is held.
 const READY: &str = "ready ";
 /// What it adds if it was held already, by a run that was killed.
 const LEFT_OVER: &str = "left-over";
+/// How the names of our tables begin.
+const PREFIX: &str = "portcullis";
 /// What is claimed of the kernel's queue.
 const QUEUE: &str = "queue";
 /// What it is told at an orderly end.
@@ -76,7 +81,7 @@ enum Held {
     /// The machine's own interface, away from it.
     Host { guard: Guard, takeover: Takeover },
     /// The kernel's tables for a queue.
-    Tables,
+    Tables(Tables),
 }
 
 impl Keeper {
@@ -199,7 +204,7 @@ pub(crate) fn keep(args: &KeepArgs) -> anyhow::Result<u8> {
     }
     let mut out = io::stdout();
     let Start {
-        held,
+        mut held,
         ports: [a, b],
         left_over,
     } = match Held::take(args) {
@@ -215,6 +220,16 @@ pub(crate) fn keep(args: &KeepArgs) -> anyhow::Result<u8> {
         String::new()
     };
     writeln!(out, "{READY}{a} {b}{before}")?;
+    let mut news = Announcements::open()?;
+    loop {
+        // What happened before we listened is found at once.
+        if let Err(error) = held.renew() {
+            tell(format_args!("portcullis: {error:#}"));
+        }
+        if news.wait(io::stdin().as_fd(), PREFIX)? == News::Other {
+            break;
+        }
+    }
     let mut order = Vec::new();
     io::stdin().read_to_end(&mut order)?;
     if order == GIVE_BACK {
@@ -280,7 +295,7 @@ impl Held {
             let nobody = String::from("-");
             return Ok(Start {
                 left_over: tables.install()?,
-                held: Self::Tables,
+                held: Self::Tables(tables),
                 ports: [nobody.clone(), nobody],
             });
         }
@@ -318,10 +333,31 @@ impl Held {
         })
     }
 
+    /// Puts back what somebody took away meanwhile, and says so.
+    fn renew(&mut self) -> anyhow::Result<()> {
+        let renewed = match self {
+            Self::Tables(tables) => {
+                let lost = !Tables::are_there();
+                if lost {
+                    tables.install()?;
+                }
+                lost
+            }
+            Self::Bridge { guard, .. } | Self::Host { guard, .. } => guard.renew()?,
+        };
+        if renewed {
+            tell(format_args!(
+                "portcullis: somebody took away what keeps the kernel closed, or an interface \
+                 came anew: it is closed again"
+            ));
+        }
+        Ok(())
+    }
+
     /// The guard goes last: what cannot be given back stays closed.
     fn give_back(self) -> anyhow::Result<()> {
         match self {
-            Self::Tables => Ok(Tables::remove().map(drop)?),
+            Self::Tables(_) => Ok(Tables::remove().map(drop)?),
             Self::Bridge { .. } => Ok(()),
             Self::Host { guard, takeover } => {
                 if let Err(error) = takeover.give_back() {

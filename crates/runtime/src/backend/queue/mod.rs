@@ -5,7 +5,6 @@
 
 mod answers;
 mod links;
-mod netlink;
 mod packet;
 mod rules;
 
@@ -26,11 +25,11 @@ use portcullis_core::traversal::Step;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::NETFILTER;
 
+use crate::backend::netlink::{Netlink, Writer, messages};
 use crate::live::{Figure, Judging, Stats, Worker};
 
 use answers::Answers;
 use links::Links;
-use netlink::{Netlink, Writer, messages};
 use packet::Queued;
 use rules::{MASQUERADE, OURS, REDIRECT};
 

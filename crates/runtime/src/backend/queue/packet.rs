@@ -3,7 +3,7 @@
 use portcullis_core::judge::PacketState;
 use portcullis_core::ruleset::BuiltIn;
 
-use super::netlink::{Message, REQUEST, Writer, attributes};
+use crate::backend::netlink::{ACK, Message, REQUEST, Writer, attributes};
 
 /// The queue's part of netfilter's messages.
 const QUEUE: u16 = 3 << 8;
@@ -118,9 +118,9 @@ pub(super) fn write_accept(
 pub(super) fn write_begin(queue: u16, length: u32, fail_open: bool, out: &mut Writer) {
     let flags = if fail_open { FAIL_OPEN } else { 0 };
     let flags = flags.to_be_bytes();
-    out.netfilter(CONFIG, REQUEST | super::netlink::ACK, 0, queue);
+    out.netfilter(CONFIG, REQUEST | ACK, 0, queue);
     out.attribute(COMMAND, &[&[BIND, 0, 0, 0]]);
-    out.netfilter(CONFIG, REQUEST | super::netlink::ACK, 0, queue);
+    out.netfilter(CONFIG, REQUEST | ACK, 0, queue);
     let all = u32::from(u16::MAX).to_be_bytes();
     out.attribute(PARAMETERS, &[&all, &[COPY_PACKET]]);
     out.attribute(LENGTH, &[&length.to_be_bytes()]);
@@ -132,8 +132,8 @@ pub(super) fn write_begin(queue: u16, length: u32, fail_open: bool, out: &mut Wr
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::netlink::messages;
     use super::*;
+    use crate::backend::netlink::messages;
 
     fn message(hook: u8, bytes: &[u8]) -> Writer {
         let mut writer = Writer::default();

@@ -11,8 +11,8 @@ use rustix::net::netlink::NETFILTER;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::netlink::{ACK, APPEND, CREATE, Netlink, REQUEST, Writer};
 use crate::backend::guard::{self, GuardError};
+use crate::backend::netlink::{ACK, APPEND, CREATE, Netlink, REQUEST, Writer, has_chain};
 
 /// The bits of a mark that are ours.
 pub(super) const OURS: u32 = 0xc000_0000;
@@ -69,7 +69,7 @@ impl Tables {
     ///
     /// If that is not possible. There are none then; but if there were some, all stays closed.
     pub fn install(&self) -> Result<bool, TablesError> {
-        let left_over = Self::are_there();
+        let left_over = guard::nft(&format!("list table ip {TABLE}\n")).is_ok();
         guard::nft(&self.text())?;
         let handed = self.hand_over();
         handed.map_err(|error| {
@@ -93,8 +93,10 @@ impl Tables {
         Ok(found)
     }
 
-    fn are_there() -> bool {
-        guard::nft(&format!("list table ip {TABLE}\n")).is_ok()
+    /// Whether the tables are there, with all chains that hand packets over.
+    pub fn are_there() -> bool {
+        let chains = ["input", "forward", "output"];
+        chains.iter().all(|chain| has_chain(IPV4, TABLE, chain))
     }
 
     fn text(&self) -> String {
@@ -109,6 +111,7 @@ impl Tables {
                     type nat hook prerouting priority -100;
                     meta mark {REDIRECT} meta l4proto {{ tcp, udp }} redirect
                     meta l4proto {{ tcp, udp }} redirect to :meta mark map @{REDIRECTS}
+                    meta mark & {OURS} == {REDIRECT} drop
                 }}
                 chain forward {{
                     type filter hook forward priority 0; policy drop;
