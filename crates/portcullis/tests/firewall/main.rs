@@ -32,7 +32,7 @@ const BETWEEN: Place = Net::between;
 const AT_HOME: Place = Net::at_home;
 const ROUTED: Place = Net::routed;
 
-const TESTS: [(&str, Place, Test); 31] = [
+const TESTS: [(&str, Place, Test); 34] = [
     (
         "accepted traffic crosses, with offloads on",
         BETWEEN,
@@ -99,7 +99,17 @@ const TESTS: [(&str, Place, Test); 31] = [
     (
         "100 reloads a second mix no rules and lose no packet",
         BETWEEN,
-        load::reloads,
+        load::bridge_reloads,
+    ),
+    (
+        "100 reloads a second on a host mix no rules and lose no packet",
+        AT_HOME,
+        load::host_reloads,
+    ),
+    (
+        "100 reloads a second of a queue mix no rules and lose no packet",
+        ROUTED,
+        load::queue_reloads,
     ),
     (
         "a flood of log lines does not hold packets up",
@@ -151,6 +161,11 @@ const TESTS: [(&str, Place, Test); 31] = [
         "a second firewall leaves a bridge alone",
         BETWEEN,
         attack::second_bridge,
+    ),
+    (
+        "the end waits for nobody, and log lines go where they are sent",
+        BETWEEN,
+        confine::ends,
     ),
     (
         "a start that fails opens nothing",

@@ -1,6 +1,5 @@
 //! The two planes in which frames cross between two interfaces.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -125,13 +124,13 @@ fn works(
 
 /// Whether the ssh session that we were started in would be cut by wrong rules on this interface.
 fn carries_this_session(interface: &str) -> bool {
-    let Some(IpAddr::V4(ours)) = ssh_session::local_address() else {
+    let Some(ours) = ssh_session::local_address() else {
         return false;
     };
     let ends = [interface.to_owned(), format!("pc-{interface}")];
     let mut addresses = ends
         .iter()
-        .filter_map(|end| observe::addresses(end))
+        .filter_map(|end| observe::all_addresses(end))
         .flatten();
-    addresses.any(|address| address.contains(ours.to_bits()))
+    addresses.any(|address| address == ours)
 }

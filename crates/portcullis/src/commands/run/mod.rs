@@ -109,9 +109,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDRESS", requires = "observe")]
     local: Vec<Ipv4Addr>,
 
-    /// Where packet-log lines go: a file, - for standard output, syslog or journald.
+    /// Where packet-log lines go: a file, - for standard output, syslog or journald. More than one
+    /// may be named.
     #[arg(long, value_name = "FILE|-|syslog|journald", default_value = "-")]
-    log: LogTarget,
+    log: Vec<LogTarget>,
+
+    /// The word before each line.
+    #[arg(long, value_name = "TAG", default_value = "kernel", value_parser = tag)]
+    log_tag: String,
 
     /// Lines a second that each rule may write, or off.
     #[arg(long, value_name = "N|off", default_value = "20")]
@@ -182,7 +187,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let stop = Arc::clone(&signals.stop);
     let firewall = Firewall::new(plane, rules, classifier, workers, stop);
     let firewall = Arc::new(firewall);
-    let writer = LogWriter::open(&args.log)?;
+    let lost = Arc::clone(&firewall.stats[0]);
+    let writer = LogWriter::open(&args.log, &args.log_tag, plane, lost)?;
     let channel = |number: usize| {
         let stats = Arc::clone(&firewall.stats[number]);
         LogChannel::new(sender.clone(), stats)
@@ -201,7 +207,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     // Threads that are started from here on have given up as much.
     firewall.is_confined(Confinement::begin(&needs(args, rules))?);
-    let writer = writer.start(receiver, plane, Arc::clone(&signals.reopen));
+    let writer = writer.start(receiver, Arc::clone(&signals.reopen));
     server::listen(Arc::clone(&control), Arc::clone(&firewall));
     announce(args, &firewall);
     if let Some(seconds) = args.confirm {
@@ -210,7 +216,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let failed = attend(args, &firewall, &signals, works.start(&firewall));
     control.close();
     drop(sender);
-    writer.finish()?;
+    if let Err(error) = writer.finish() {
+        tell(format_args!("portcullis: {error:#}"));
+    }
     tell(format_args!("{}", firewall.status()));
     match failed {
         None => Ok(DONE),
@@ -385,7 +393,7 @@ fn load(args: &RunArgs, rules: &Path, plane: Plane) -> anyhow::Result<Option<Rul
         true => Hosts::LookedUp,
         false => Hosts::Refused,
     };
-    let file = rules::load_file(rules, OnMistake::Refuse, hosts, "nothing was started")?;
+    let file = rules::load_file(rules, OnMistake::Refuse, hosts, "nothing has changed")?;
     let Some(file) = file else { return Ok(None) };
     if !plane.translates()
         && let Some((chain, number)) = beyond_a_bridge(&file.script.ruleset)
@@ -424,17 +432,17 @@ fn needs(args: &RunArgs, rules: &Path) -> Needs {
     };
     // The rules may be a link, and may be replaced by another file of that name.
     let real = rules.canonicalize().unwrap_or(rules.to_owned());
-    let write = match &args.log {
-        LogTarget::File(path) if path.is_file() => vec![folder(path)],
-        LogTarget::File(path) => vec![path.clone()],
-        LogTarget::Stdout | LogTarget::Syslog | LogTarget::Journald => Vec::new(),
-    };
+    let write = args.log.iter().filter_map(|target| match target {
+        LogTarget::File(path) if path.is_file() => Some(folder(path)),
+        LogTarget::File(path) => Some(path.clone()),
+        LogTarget::Stdout | LogTarget::Syslog | LogTarget::Journald => None,
+    });
     Needs {
         // The kernel takes verdicts from nobody else.
         net_admin: args.plane() == Plane::Queue,
         lookups: args.resolve,
         read: vec![folder(rules), folder(&real)],
-        write,
+        write: write.collect(),
         remove: vec![folder(&args.control)],
     }
 }
@@ -499,6 +507,15 @@ impl FromStr for LineLimit {
             }))),
             _ => Err("write lines a second, from 1 to 1000000, or off".to_owned()),
         }
+    }
+}
+
+/// What stands before each line: one word, as syslog daemons take it.
+fn tag(text: &str) -> Result<String, String> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.[]".contains(letter);
+    match (1..=32).contains(&text.len()) && text.chars().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("write one word of at most 32 letters, digits and -_.[]".to_owned()),
     }
 }
 

@@ -15,8 +15,9 @@ use super::{NonIpv4, RunArgs, Work, Works, ssh_session};
 #[derive(Debug, Args)]
 pub(crate) struct QueueArgs {
     /// Judge what this host or router gets, forwards and sends, as the kernel hands it over in this
-    /// queue.
-    #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "2200")]
+    /// queue and the two after it.
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "2200",
+        value_parser = clap::value_parser!(u16).range(..=0xfffd))]
     pub(super) queue: Option<u16>,
 
     /// Ports that masqueraded connections come from.

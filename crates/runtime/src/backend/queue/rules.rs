@@ -35,7 +35,7 @@ const BYPASS: u16 = 1;
 /// What the tables shall do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tables {
-    /// The queue's number.
+    /// The number of the first of three queues: input, forward, output.
     pub queue: u16,
     /// Packets pass while nobody listens.
     pub fail_open: bool,
@@ -97,6 +97,11 @@ impl Tables {
     pub fn are_there() -> bool {
         let chains = ["input", "forward", "output"];
         chains.iter().all(|chain| has_chain(IPV4, TABLE, chain))
+    }
+
+    /// The numbers of the queues: input, forward, output.
+    pub(super) fn queues(&self) -> [u16; 3] {
+        [0, 1, 2].map(|place| self.queue.saturating_add(place))
     }
 
     fn text(&self) -> String {
@@ -169,7 +174,7 @@ impl Tables {
         let chains = ["input", "forward", "output"];
         let mut batch = Writer::default();
         batch.netfilter(BATCH_BEGIN, REQUEST, 0, NFTABLES);
-        for chain in chains {
+        for (chain, queue) in chains.into_iter().zip(self.queues()) {
             batch.netfilter(NEW_RULE, REQUEST | ACK | CREATE | APPEND, IPV4, 0);
             batch.text(1, TABLE);
             batch.text(2, chain);
@@ -179,7 +184,7 @@ impl Tables {
                     expression.nested(2, |target| {
                         target.text(1, "NFQUEUE");
                         target.attribute(2, &[&3u32.to_be_bytes()]);
-                        let (queue, queues) = (self.queue.to_ne_bytes(), 1u16.to_ne_bytes());
+                        let (queue, queues) = (queue.to_ne_bytes(), 1u16.to_ne_bytes());
                         target.attribute(3, &[&queue, &queues, &flags.to_ne_bytes(), &[0; 2]]);
                     });
                 });
