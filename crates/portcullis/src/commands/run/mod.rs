@@ -52,7 +52,8 @@ const BURST: u32 = 5;
 /// Judge live packets.
 ///
 /// --bridge stops packets: frames cross between two interfaces, which must have no addresses, only
-/// through the rules. --host puts this machine's own packets through them. --observe stops nothing: it judges copies and says what it would have done.
+/// through the rules. --host puts this machine's own packets through them, --queue those of a host or
+/// router. --observe stops nothing: it judges copies and says what it would have done.
 /// SIGHUP reads the rules again, SIGUSR1 opens the log file again, SIGTERM ends.
 #[derive(Debug, Args)]
 #[command(
