@@ -7,6 +7,7 @@ mod log_writer;
 mod queue;
 mod server;
 mod ssh_session;
+mod works;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::backend::observe::{self, Tap};
 use portcullis_runtime::confine::{Confinement, Needs};
-use portcullis_runtime::live::{LogChannel, LogLimit, Stats, Worker};
+use portcullis_runtime::live::{LogChannel, LogLimit, Worker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 
@@ -33,9 +34,10 @@ use crate::rules::{self, Hosts, OnMistake, RuleFile};
 use crate::{DONE, FINDINGS, USAGE};
 
 use firewall::{Firewall, Plane};
-use keeper::{Keeper, ToRestore};
+use keeper::ToRestore;
 use log_writer::{LogTarget, LogWriter};
 use queue::QueueArgs;
+use works::{Work, Working, Works};
 
 pub(crate) use keeper::{KeepArgs, keep};
 pub(crate) use server::{Request, Response, Status, to_text, with_counters};
@@ -226,69 +228,6 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Some(error) => {
             tell(format_args!("portcullis: {error:#}"));
             Ok(FINDINGS)
-        }
-    }
-}
-
-/// One piece of work for each worker, and what must outlive them.
-struct Works {
-    each: Vec<Work>,
-    /// Gives the interfaces back to the kernel at the end.
-    keeper: Option<Keeper>,
-}
-
-type Work = Box<dyn FnOnce(&Stats, &AtomicBool) -> anyhow::Result<()> + Send>;
-
-/// The threads that work.
-struct Working {
-    threads: Vec<thread::JoinHandle<anyhow::Result<()>>>,
-    keeper: Option<Keeper>,
-}
-
-impl Works {
-    fn start(self, firewall: &Arc<Firewall>) -> Working {
-        let start = |(number, work): (usize, Work)| {
-            let firewall = Arc::clone(firewall);
-            thread::spawn(move || {
-                // One side of a bridge alone is of no use, however the other one ended.
-                let _stop = StopAll(&firewall.stop);
-                work(&firewall.stats[number], &firewall.stop)
-            })
-        };
-        Working {
-            threads: self.each.into_iter().enumerate().map(start).collect(),
-            keeper: self.keeper,
-        }
-    }
-}
-
-/// Ends all work when it is dropped.
-struct StopAll<'a>(&'a AtomicBool);
-
-impl Drop for StopAll<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-impl Working {
-    /// Waits for the end of all; the first failure. After one, nothing is given back to a kernel
-    /// that would let everything pass.
-    fn join(self) -> Option<anyhow::Error> {
-        let results = self.threads.into_iter().map(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(_) => Err(anyhow!("a worker panicked")),
-        });
-        let failed = results.filter_map(Result::err).collect::<Vec<_>>();
-        match (failed.into_iter().next(), self.keeper) {
-            (Some(failed), Some(keeper)) => {
-                keeper.abandon();
-                Some(failed.context(
-                    "not given back to the kernel after a failure: start again, or see --restore",
-                ))
-            }
-            (None, Some(keeper)) => keeper.give_back().err(),
-            (failed, None) => failed,
         }
     }
 }
