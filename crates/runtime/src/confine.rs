@@ -186,6 +186,18 @@ fn give_up_calls(needs: &Needs) -> Result<bool, ConfineError> {
     }
     let sockets: Result<_, _> = families.into_iter().map(first_is).collect();
     calls.insert(libc::SYS_socket, sockets?);
+    // Which interface has our name now: no other question to a driver.
+    let is_question = SeccompCondition::new(
+        1,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        libc::SIOCGIFINDEX,
+    );
+    let question = is_question.and_then(|condition| SeccompRule::new(vec![condition]));
+    calls.insert(
+        libc::SYS_ioctl,
+        vec![question.map_err(|error| wrong(&error))?],
+    );
     let controls: Result<_, _> = CONTROLS.into_iter().map(first_is).collect();
     calls.insert(libc::SYS_prctl, controls?);
     let refused = SeccompAction::Errno(libc::EPERM as u32);

@@ -78,8 +78,37 @@ pub(crate) fn killed(net: &Net) -> Result<(), Failed> {
     same(net.ping(2), 2)?;
     firewall.kill();
     same(net.ping(2), 0)?;
-    let _firewall = net.start(RULES, &["--bridge", "f0:f1"]);
-    same(net.ping(2), 2)
+    let mut firewall = net.start(RULES, &["--bridge", "f0:f1"]);
+    same(net.ping(2), 2)?;
+    firewall.kill();
+    let restore = || {
+        let mut command = net.portcullis();
+        command.args(["run", "--bridge", "f1:f0", "--restore"]);
+        same(run(&mut command).status.code(), Some(0))
+    };
+    restore()?;
+    let output = run(net.inside(FIREWALL, "nft").args(["list", "ruleset"]));
+    same(output.stdout.is_empty(), true)?;
+    // Open when it was asked for: the kernel bridges, until the next start.
+    let deny = "ipchains -P forward DENY\n";
+    let mut firewall = net.start(deny, &["--bridge", "f0:f1", "--fail-open"]);
+    same(net.ping(1), 0)?;
+    firewall.kill();
+    wait_for(|| net.ping(1) == 1);
+    let mut firewall = net.start(deny, &["--bridge", "f0:f1", "--fail-open"]);
+    same(net.ping(2), 0)?;
+    firewall.kill();
+    wait_for(|| net.ping(1) == 1);
+    restore()?;
+    same(net.ping(1), 0)?;
+    // A port of somebody else's bridge is refused.
+    net.ip(FIREWALL, "link add br0 type bridge");
+    net.ip(FIREWALL, "link set f1 master br0");
+    let mut command = net.portcullis();
+    command.args(["run", "--bridge", "f0:f1", "--rules"]);
+    let output = run(command.arg(net.path("rules")));
+    let said = String::from_utf8(output.stderr).unwrap();
+    same(said.contains("nomaster"), true).map_err(|_| Failed::from(said))
 }
 
 pub(crate) fn ipchains(net: &Net) -> Result<(), Failed> {

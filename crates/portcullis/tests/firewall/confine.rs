@@ -1,11 +1,12 @@
 //! What a running firewall has given up, and what it still can.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
-use crate::net::{FIREWALL, Net, run, same, wait_for};
+use crate::net::{CLIENT, FIREWALL, Firewall, Net, run, same, wait_for};
 
 pub(crate) fn least_power(net: &Net) -> Result<(), Failed> {
     let log = net.path("packets.log");
@@ -76,6 +77,44 @@ pub(crate) fn least_power(net: &Net) -> Result<(), Failed> {
     same(net.path("socket").exists(), false)?;
     let output = run(net.inside(FIREWALL, "nft").args(["list", "ruleset"]));
     same(output.stdout.is_empty(), true)
+}
+
+/// Nobody reads standard output, and the log has a tag and two places.
+pub(crate) fn ends(net: &Net) -> Result<(), Failed> {
+    let log = net.path("packets.log");
+    fs::write(net.path("rules"), "ipchains -A forward -p udp -l\n").unwrap();
+    let mut command = net.portcullis();
+    command.args([
+        "run",
+        "--bridge",
+        "f0:f1",
+        "--log-limit",
+        "off",
+        "--log-tag",
+        "fw",
+    ]);
+    command.arg("--rules").arg(net.path("rules"));
+    command.arg("--control").arg(net.path("socket"));
+    command.args(["--log", log.to_str().unwrap(), "--log", "-"]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(fs::File::create(net.path("messages")).unwrap())
+        .spawn()
+        .unwrap();
+    let mut firewall = Firewall { child };
+    wait_for(|| net.text("messages").contains("control socket"));
+    // Many more lines than the pipe and the channel take.
+    run(&mut net.peer(CLIENT, &["--send-datagrams", "60000", "0"]));
+    wait_for(|| net.figure("lost_lines") > 0);
+    same(
+        net.text("packets.log")
+            .contains(" fw: Packet log: forward "),
+        true,
+    )?;
+    let start = Instant::now();
+    firewall.signal("TERM");
+    same(firewall.wait(), Some(0))?;
+    same(start.elapsed() < Duration::from_secs(5), true)
 }
 
 /// The number of a process that was started by this one.

@@ -59,7 +59,16 @@ pub(crate) fn killed(net: &Net) -> Result<(), Failed> {
     let said = String::from_utf8(output.stderr).unwrap();
     same(output.status.code(), Some(0)).map_err(|_| Failed::from(said))?;
     same(net.ping(1), 1)?;
-    same(state(net), before)
+    same(state(net), before.clone())?;
+    let mut firewall = net.start(
+        "ipchains -P output DENY\n",
+        &["--host", "eth0", "--fail-open"],
+    );
+    same(net.ping(1), 0)?;
+    firewall.kill();
+    wait_for(|| net.ping(1) == 1);
+    wait_for(|| state(net) == before);
+    Ok(())
 }
 
 pub(crate) fn gives_back(net: &Net) -> Result<(), Failed> {

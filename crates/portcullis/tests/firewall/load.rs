@@ -50,7 +50,7 @@ pub(crate) fn count_datagrams() -> ExitCode {
 /// `--send-datagrams COUNT EACH_SECOND`: evenly, or as fast as can be for 0.
 pub(crate) fn send_datagrams(count: &str, each_second: &str) -> ExitCode {
     let (count, each_second): (u64, u64) = (count.parse().unwrap(), each_second.parse().unwrap());
-    let socket = UdpSocket::bind("10.9.0.1:0").unwrap();
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.connect((AWAY, PORT)).unwrap();
     let start = Instant::now();
     for number in 0..count {
@@ -64,16 +64,35 @@ pub(crate) fn send_datagrams(count: &str, each_second: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Two rulesets change the type of service in each of two chains, so that a packet that both have
-/// judged would show it.
-pub(crate) fn reloads(net: &Net) -> Result<(), Failed> {
-    let rules = |input, forward| {
-        format!(
-            "ipchains -A input -p udp -t ff {input}\nipchains -A forward -p udp -t ff {forward}\n"
-        )
+pub(crate) fn bridge_reloads(net: &Net) -> Result<(), Failed> {
+    reloads(
+        net,
+        &["--bridge", "f0:f1", "--routed"],
+        ["input", "forward"],
+    )
+}
+
+pub(crate) fn host_reloads(net: &Net) -> Result<(), Failed> {
+    reloads(net, &["--host", "eth0"], ["output", "output"])
+}
+
+/// Packets that are reloaded between two chains may meet two generations here, one in each.
+pub(crate) fn queue_reloads(net: &Net) -> Result<(), Failed> {
+    reloads(net, &["--queue"], ["input", "input"])
+}
+
+/// Two rulesets change the type of service twice, so that a packet that both have judged would show
+/// it.
+fn reloads(net: &Net, plane: &[&str], chains: [&str; 2]) -> Result<(), Failed> {
+    // The kernel's queue is slower, and nothing may be lost.
+    let share = if plane == ["--queue"] { 10 } else { 1 };
+    let (datagrams, pace) = (DATAGRAMS / share, EACH_SECOND / share);
+    let [one, two] = chains;
+    let rules = |first, second| {
+        format!("ipchains -A {one} -p udp -t ff {first}\nipchains -A {two} -p udp -t ff {second}\n")
     };
     let first = rules("10", "08");
-    let firewall = net.start(&first, &["--bridge", "f0:f1", "--routed"]);
+    let firewall = net.start(&first, plane);
     let texts = [first, rules("04", "02")].map(|text| {
         fs::write(net.path("other"), text).unwrap();
         net.control(&["reload", net.path("other").to_str().unwrap()]);
@@ -83,7 +102,7 @@ pub(crate) fn reloads(net: &Net) -> Result<(), Failed> {
     let file = net.path("frames");
     let _capture = net.serve(SERVER, &["--capture", file.to_str().unwrap()]);
     let mut counting = net.serve(SERVER, &["--count-datagrams"]);
-    let (count, pace) = (DATAGRAMS.to_string(), EACH_SECOND.to_string());
+    let (count, pace) = (datagrams.to_string(), pace.to_string());
     let mut sender = net.peer(CLIENT, &["--send-datagrams", &count, &pace]);
     let sender = thread::spawn(move || run(&mut sender));
     let start = Instant::now();
@@ -116,15 +135,15 @@ pub(crate) fn reloads(net: &Net) -> Result<(), Failed> {
         }
     }
     let (a, b) = (seen[0x18], seen[0x06]);
-    eprintln!("{rate:.0} reloads a second; {count} of {DATAGRAMS} datagrams; {a} and {b} seen");
+    eprintln!("{rate:.0} reloads a second; {count} of {datagrams} datagrams; {a} and {b} seen");
     same(rate > 80.0, true)?;
-    same(a > 1000 && b > 1000, true)?;
+    same(a > 500 && b > 500, true)?;
     same(seen.iter().sum::<u32>(), a + b)?;
     for figure in ["overflow", "not_sent", "denied"] {
         same(net.figure(figure), 0)?;
     }
     drop(firewall);
-    same(count, DATAGRAMS.to_string())
+    same(count, datagrams.to_string())
 }
 
 /// The same flood with and without a line for each packet.

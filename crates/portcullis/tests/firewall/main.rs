@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod attack;
 mod bridge;
 mod confine;
 mod frames;
@@ -31,7 +32,7 @@ const BETWEEN: Place = Net::between;
 const AT_HOME: Place = Net::at_home;
 const ROUTED: Place = Net::routed;
 
-const TESTS: [(&str, Place, Test); 26] = [
+const TESTS: &[(&str, Place, Test)] = &[
     (
         "accepted traffic crosses, with offloads on",
         BETWEEN,
@@ -98,7 +99,17 @@ const TESTS: [(&str, Place, Test); 26] = [
     (
         "100 reloads a second mix no rules and lose no packet",
         BETWEEN,
-        load::reloads,
+        load::bridge_reloads,
+    ),
+    (
+        "100 reloads a second on a host mix no rules and lose no packet",
+        AT_HOME,
+        load::host_reloads,
+    ),
+    (
+        "100 reloads a second of a queue mix no rules and lose no packet",
+        ROUTED,
+        load::queue_reloads,
     ),
     (
         "a flood of log lines does not hold packets up",
@@ -146,6 +157,37 @@ const TESTS: [(&str, Place, Test); 26] = [
         queue::the_articles_day,
     ),
     ("a router's queue redirects", ROUTED, queue::redirects),
+    (
+        "a second firewall leaves a queue alone",
+        ROUTED,
+        attack::second_queue,
+    ),
+    (
+        "a second firewall leaves a bridge alone",
+        BETWEEN,
+        attack::second_bridge,
+    ),
+    (
+        "the end waits for nobody, and log lines go where they are sent",
+        BETWEEN,
+        confine::ends,
+    ),
+    (
+        "a start that fails opens nothing",
+        ROUTED,
+        attack::failed_start,
+    ),
+    ("large packets are changed whole", ROUTED, attack::large),
+    (
+        "a port that goes away and comes again is followed",
+        BETWEEN,
+        attack::ports,
+    ),
+    (
+        "a queue closes again when its tables are flushed",
+        ROUTED,
+        attack::flushed,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -154,7 +196,7 @@ fn main() -> ExitCode {
         return played;
     }
     let missing = missing();
-    let trials = TESTS.into_iter().enumerate();
+    let trials = TESTS.iter().copied().enumerate();
     let trials = trials.map(|(number, (name, place, test))| {
         let trial = Trial::test(name, move || test(&place(number)));
         trial.with_ignored_flag(missing.is_some())

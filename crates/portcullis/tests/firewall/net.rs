@@ -110,6 +110,10 @@ impl Net {
         }
     }
 
+    pub(crate) fn name(&self, machine: usize) -> &str {
+        &self.names[machine]
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

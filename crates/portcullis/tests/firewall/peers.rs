@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
 
+use crate::attack;
 use crate::frames;
 use crate::load;
 use crate::net::AWAY;
@@ -28,6 +29,7 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
         ["--ask", port] => Some(ask(port)),
         ["--ftp-serve"] => Some(ftp_serve()),
         ["--ftp-list"] => Some(ftp_list()),
+        ["--send-large"] => Some(attack::send_large()),
         ["--inject"] => Some(frames::inject()),
         ["--capture", file] => Some(frames::capture(file)),
         ["--count-datagrams"] => Some(load::count_datagrams()),

@@ -1,9 +1,9 @@
 //! Two interfaces between which frames cross only through the rules.
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use portcullis_core::judge::PacketState;
 use portcullis_core::matcher::Matcher;
@@ -14,11 +14,13 @@ use portcullis_core::traversal::Step;
 
 use super::RawSocket;
 use super::raw_socket::{BATCH, Frames, OFFLOAD_HEADER};
-use super::reject;
+use super::reject::{self, AnswerLimit};
 use crate::live::{Fate, Figure, Judging, Stats, Worker};
 
 /// How long a worker waits before it looks whether it shall stop.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// How long is waited after an error.
+const PAUSE: Duration = Duration::from_millis(1);
 /// The link header up to the type of an untagged frame.
 const LINK: usize = 14;
 const TYPE_IPV4: u16 = 0x0800;
@@ -46,6 +48,14 @@ pub struct Lane {
     pub steps: Vec<Step>,
     /// What else may cross.
     pub not_ipv4: NotIpv4,
+}
+
+/// REJECT's answers on their way back.
+#[derive(Default)]
+struct Answers {
+    /// Room for one, offload header and all.
+    frame: Vec<u8>,
+    limit: AnswerLimit,
 }
 
 /// What is done with a frame.
@@ -82,29 +92,32 @@ pub fn steps(from: InterfaceName, to: InterfaceName, routed: bool) -> Vec<Step> 
 impl Lane {
     /// Lets frames cross until `stop` is set.
     ///
-    /// # Errors
-    ///
-    /// If frames cannot be received any more. An interface that is down is waited for.
-    pub fn run<M: Matcher>(
-        &self,
-        worker: &mut Worker<M>,
-        stats: &Stats,
-        stop: &AtomicBool,
-    ) -> io::Result<()> {
+    /// No error ends this: one frame that the kernel cannot hand over must not stop all others, and
+    /// an interface that is down is waited for.
+    pub fn run<M: Matcher>(&self, worker: &mut Worker<M>, stats: &Stats, stop: &AtomicBool) {
         let mut frames = Frames::new();
         let mut actions = Vec::with_capacity(BATCH);
-        let mut answer = Vec::new();
+        let mut answers = Answers::default();
         while !stop.load(Ordering::Relaxed) {
-            match self.from.wait(PATIENCE) {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(error) => return Err(error),
-            }
-            match self.from.receive(&mut frames) {
+            let received = match self.from.wait(PATIENCE) {
+                Ok(false) => {
+                    // It may have been taken away, and come again. If not yet, frames are waited for.
+                    let _ = self.from.follow();
+                    continue;
+                }
+                Ok(true) => self.from.receive(&mut frames),
+                Err(error) => Err(error),
+            };
+            match received {
                 Ok(()) => {}
                 // The interface went down; this is how a socket says so, once.
                 Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => continue,
-                Err(error) => return Err(error),
+                Err(_) => {
+                    stats.add(Figure::NotReceived, 1);
+                    // An error that stays must not keep a processor busy.
+                    thread::sleep(PAUSE);
+                    continue;
+                }
             }
             actions.clear();
             worker.batch(|judging| {
@@ -113,10 +126,9 @@ impl Lane {
                     actions.push(self.judge(frame, judging, stats));
                 }
             });
-            self.act(&mut frames, &actions, &mut answer, stats);
+            self.act(&mut frames, &actions, &mut answers, stats);
             stats.add(Figure::Overflow, self.from.overflow());
         }
-        Ok(())
     }
 
     /// What is to be done with a frame.
@@ -169,7 +181,7 @@ impl Lane {
         }
     }
 
-    fn act(&self, frames: &mut Frames, actions: &[Action], answer: &mut Vec<u8>, stats: &Stats) {
+    fn act(&self, frames: &mut Frames, actions: &[Action], answers: &mut Answers, stats: &Stats) {
         for (place, action) in actions.iter().enumerate() {
             if let Action::Rewrite { at, state } = action {
                 let header = &mut frames.get_mut(place)[OFFLOAD_HEADER + at..];
@@ -188,10 +200,19 @@ impl Lane {
                     count += 1;
                 }
                 Action::Answer { at, chain } => {
-                    if self.answer_to(&frame[OFFLOAD_HEADER..], *at, *chain, answer) {
-                        let lost = self.from.send(&[answer.as_slice()]);
-                        stats.add(Figure::NotSent, lost as u64);
+                    let Answers {
+                        frame: answer,
+                        limit,
+                    } = &mut *answers;
+                    if !self.answer_to(&frame[OFFLOAD_HEADER..], *at, *chain, answer) {
+                        continue;
                     }
+                    if !limit.take(Instant::now()) {
+                        stats.add(Figure::NotAnswered, 1);
+                        continue;
+                    }
+                    let lost = self.from.send(&[answer.as_slice()]);
+                    stats.add(Figure::NotSent, lost as u64);
                 }
                 Action::Drop => {}
             }

@@ -12,13 +12,25 @@ use std::process::{Command, Stdio};
 
 use thiserror::Error;
 
+use super::netlink::has_chain;
+
+/// The family of tables that stand at an interface.
+const NETDEV: u8 = 5;
+
 /// The guard of some interfaces; dropping it lets the kernel have them again.
 #[derive(Debug)]
 pub struct Guard {
     table: String,
-    /// Settings to be put back, with what they were.
-    settings: Vec<(PathBuf, String)>,
+    interfaces: Vec<String>,
+    /// Their numbers, 0 for one that is not there.
+    numbers: Vec<u32>,
+    /// Put back after the table is gone.
+    _settings: Settings,
 }
+
+/// Settings to be put back, with what they were; that happens when they are dropped.
+#[derive(Debug)]
+struct Settings(Vec<(PathBuf, String)>);
 
 /// Why interfaces cannot be guarded.
 #[derive(Debug, Error)]
@@ -40,32 +52,65 @@ pub enum GuardError {
 }
 
 impl Guard {
-    /// Guards these interfaces.
+    /// Guards these interfaces; a guard that a killed run left is replaced.
     ///
     /// # Errors
     ///
-    /// If that is not possible; nothing is guarded then.
+    /// If that is not possible; all is as it was then.
     pub fn new(interfaces: &[&str]) -> Result<Self, GuardError> {
-        let mut guard = Self {
-            table: table(interfaces),
-            settings: Vec::new(),
-        };
+        let table = table(interfaces);
+        let mut settings = Settings(Vec::new());
         for interface in interfaces {
-            let setting = PathBuf::from("/proc/sys/net/ipv6/conf")
-                .join(interface)
-                .join("disable_ipv6");
             // A kernel without IPv6 has no such setting.
-            let Ok(before) = fs::read_to_string(&setting) else {
-                continue;
-            };
-            fs::write(&setting, "1").map_err(|error| GuardError::Setting {
-                interface: (*interface).to_owned(),
-                error,
-            })?;
-            guard.settings.push((setting, before));
+            let setting = ipv6_setting(interface);
+            if let Ok(before) = fs::read_to_string(&setting) {
+                switch_ipv6_off(interface)?;
+                settings.0.push((setting, before));
+            }
         }
-        nft(&rules(&guard.table, interfaces))?;
-        Ok(guard)
+        nft(&rules(&table, interfaces))?;
+        Ok(Self {
+            table,
+            interfaces: interfaces.iter().copied().map(str::to_owned).collect(),
+            numbers: interfaces.iter().map(|name| number(name)).collect(),
+            _settings: settings,
+        })
+    }
+
+    /// Whether a run that was killed left a guard of these interfaces.
+    pub fn is_left_over(interfaces: &[&str]) -> bool {
+        nft(&format!("list table netdev {}\n", table(interfaces))).is_ok()
+    }
+
+    /// Guards the interfaces again if somebody took the table away, or if there are others of the
+    /// same names now; `true` if that was so.
+    ///
+    /// # Errors
+    ///
+    /// If that is not possible.
+    pub fn renew(&mut self) -> Result<bool, GuardError> {
+        let numbers: Vec<_> = self.interfaces.iter().map(|name| number(name)).collect();
+        let is_there = |port| has_chain(NETDEV, &self.table, &format!("port{port}"));
+        if numbers == self.numbers && (0..numbers.len()).all(is_there) {
+            return Ok(false);
+        }
+        // One that is gone will be heard of when it comes back.
+        let there = |(name, number): (&String, &u32)| (*number != 0).then(|| name.clone());
+        let there: Vec<String> = self
+            .interfaces
+            .iter()
+            .zip(&numbers)
+            .filter_map(there)
+            .collect();
+        let there: Vec<&str> = there.iter().map(String::as_str).collect();
+        nft(&rules(&self.table, &there))?;
+        for interface in there {
+            if ipv6_setting(interface).exists() {
+                switch_ipv6_off(interface)?;
+            }
+        }
+        self.numbers = numbers;
+        Ok(true)
     }
 }
 
@@ -73,23 +118,51 @@ impl Drop for Guard {
     fn drop(&mut self) {
         // There is nobody left to whom a failure would matter; the guard then stays.
         let _ = nft(&format!("delete table netdev {}\n", self.table));
-        for (setting, before) in &self.settings {
+    }
+}
+
+impl Drop for Settings {
+    fn drop(&mut self) {
+        for (setting, before) in &self.0 {
             let _ = fs::write(setting, before);
         }
     }
 }
 
-/// The table's name: that of its interfaces, in letters that nft takes.
+fn ipv6_setting(interface: &str) -> PathBuf {
+    PathBuf::from("/proc/sys/net/ipv6/conf")
+        .join(interface)
+        .join("disable_ipv6")
+}
+
+fn switch_ipv6_off(interface: &str) -> Result<(), GuardError> {
+    fs::write(ipv6_setting(interface), "1").map_err(|error| GuardError::Setting {
+        interface: interface.to_owned(),
+        error,
+    })
+}
+
+/// The number that an interface has now, 0 if it is not there.
+fn number(interface: &str) -> u32 {
+    let path = PathBuf::from("/sys/class/net")
+        .join(interface)
+        .join("ifindex");
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
+/// The table's name: those of its interfaces, in letters that nft takes, and the same in any order.
+/// No interface has a slash in its name.
 fn table(interfaces: &[&str]) -> String {
-    let letter = |letter: char| {
-        if letter.is_ascii_alphanumeric() {
-            letter
-        } else {
-            '_'
-        }
+    let mut interfaces = interfaces.to_vec();
+    interfaces.sort_unstable();
+    let letter = |letter: char| match letter {
+        '-' | '.' | '/' => letter,
+        _ if letter.is_ascii_alphanumeric() => letter,
+        _ => '_',
     };
-    let name: String = interfaces.join("_").chars().map(letter).collect();
-    format!("portcullis_{name}")
+    let name: String = interfaces.join("/").chars().map(letter).collect();
+    format!("portcullis/{name}")
 }
 
 fn rules(table: &str, interfaces: &[&str]) -> String {
@@ -139,9 +212,9 @@ mod tests {
 
     #[test]
     fn a_table_has_a_chain_for_each_port() {
-        let interfaces = ["eth0", "wan.7"];
+        let interfaces = ["wan.7", "eth0"];
         let text = rules(&table(&interfaces), &interfaces);
-        assert!(text.contains("add table netdev portcullis_eth0_wan_7"));
+        assert!(text.contains("add table netdev portcullis/eth0/wan.7"));
         assert!(text.contains("device \"wan.7\" priority -500; policy drop;"));
     }
 }

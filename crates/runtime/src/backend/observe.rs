@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pnet::datalink::{self, Channel, DataLinkReceiver};
+use pnet::ipnetwork::IpNetwork;
 use portcullis_core::matcher::Matcher;
 use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::Ipv4Packet;
@@ -30,14 +31,21 @@ pub struct Tap {
 
 /// The IPv4 addresses of an interface of this machine; `None` if there is no such interface.
 pub fn addresses(name: &str) -> Option<Vec<Addresses>> {
+    let ipv4 = all_addresses(name)?
+        .into_iter()
+        .filter_map(|address| match address {
+            IpAddr::V4(address) => Some(Addresses::with_prefix(address.to_bits(), 32)),
+            IpAddr::V6(_) => None,
+        });
+    Some(ipv4.collect())
+}
+
+/// All addresses of an interface; `None` if there is no such interface.
+pub fn all_addresses(name: &str) -> Option<Vec<IpAddr>> {
     let found = datalink::interfaces()
         .into_iter()
         .find(|it| it.name == name)?;
-    let ipv4 = found.ips.iter().filter_map(|network| match network.ip() {
-        IpAddr::V4(address) => Some(Addresses::with_prefix(address.to_bits(), 32)),
-        IpAddr::V6(_) => None,
-    });
-    Some(ipv4.collect())
+    Some(found.ips.iter().map(IpNetwork::ip).collect())
 }
 
 impl Tap {

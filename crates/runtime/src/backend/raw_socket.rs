@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Frames taken or given in one call at most.
@@ -35,7 +36,9 @@ const RECEIVE_BUFFER: libc::c_int = 8 << 20;
 #[derive(Debug)]
 pub struct RawSocket {
     fd: OwnedFd,
-    index: u32,
+    name: CString,
+    /// The interface that it is bound to.
+    index: AtomicU32,
 }
 
 /// Frames that were taken together.
@@ -63,11 +66,9 @@ impl RawSocket {
     ///
     /// Without the right to open raw sockets, or without such an interface.
     pub fn open(name: &str) -> io::Result<Self> {
-        let text = CString::new(name)?;
-        // SAFETY: `text` is a string that ends in zero.
-        let index = unsafe { libc::if_nametoindex(text.as_ptr()) };
-        if index == 0 {
-            return Err(io::Error::last_os_error());
+        let name = CString::new(name)?;
+        if name.as_bytes_with_nul().len() > libc::IFNAMSIZ {
+            return Err(io::ErrorKind::InvalidInput.into());
         }
         // Protocol 0 takes nothing until the socket is bound to the interface.
         // SAFETY: no pointers.
@@ -77,7 +78,8 @@ impl RawSocket {
         }
         // SAFETY: the descriptor is new and belongs to nobody else.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let socket = Self { fd, index };
+        let index = AtomicU32::new(0);
+        let socket = Self { fd, name, index };
         socket.set(libc::SOL_PACKET, libc::PACKET_VNET_HDR, &1)?;
         socket.set(libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)?;
         socket.set(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1)?;
@@ -88,13 +90,44 @@ impl RawSocket {
         {
             socket.set(libc::SOL_SOCKET, libc::SO_RCVBUF, &RECEIVE_BUFFER)?;
         }
+        socket.follow()?;
+        Ok(socket)
+    }
+
+    /// Binds to the interface that has the name now, if that is another one than before. This takes
+    /// no rights.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such interface.
+    pub(super) fn follow(&self) -> io::Result<()> {
+        let index = self.named()?;
+        if index == self.index.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         // SAFETY: all zeros is a value of this structure.
         let mut membership: libc::packet_mreq = unsafe { zeroed() };
         membership.mr_ifindex = index as i32;
         membership.mr_type = libc::PACKET_MR_PROMISC as u16;
-        socket.set(libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
-        socket.bind()?;
-        Ok(socket)
+        self.set(libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+        self.bind(index)?;
+        self.index.store(index, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The number of the interface that has our name.
+    fn named(&self) -> io::Result<u32> {
+        // SAFETY: all zeros is a value of this structure.
+        let mut request: libc::ifreq = unsafe { zeroed() };
+        for (to, from) in request.ifr_name.iter_mut().zip(self.name.as_bytes()) {
+            *to = *from as libc::c_char;
+        }
+        // SAFETY: the structure lives as long as the call, which fills its number in.
+        let result =
+            unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SIOCGIFINDEX, &raw mut request) };
+        done(result)?;
+        // SAFETY: a number is in every union of this structure.
+        Ok(unsafe { request.ifr_ifru.ifru_ifindex } as u32)
     }
 
     fn set<T>(&self, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
@@ -111,12 +144,12 @@ impl RawSocket {
         done(result)
     }
 
-    fn bind(&self) -> io::Result<()> {
+    fn bind(&self, index: u32) -> io::Result<()> {
         // SAFETY: all zeros is a value of this structure.
         let mut address: libc::sockaddr_ll = unsafe { zeroed() };
         address.sll_family = libc::AF_PACKET as u16;
         address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-        address.sll_ifindex = self.index as i32;
+        address.sll_ifindex = index as i32;
         // SAFETY: the address lives as long as the call and its size is right.
         let result = unsafe {
             libc::bind(

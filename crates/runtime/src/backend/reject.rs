@@ -1,5 +1,7 @@
 //! The answers of REJECT (§2): ICMP destination unreachable, RFC 792.
 
+use std::time::Instant;
+
 use etherparse::icmpv4::DestUnreachableHeader;
 use etherparse::{Icmpv4Header, Icmpv4Type, IpNumber, Ipv4Header};
 use portcullis_core::packet::Ipv4Packet;
@@ -13,6 +15,19 @@ const TTL: u8 = 64;
 const QUOTED: usize = 8;
 /// ICMP types that are errors themselves.
 const ERRORS: [u8; 5] = [3, 4, 5, 11, 12];
+
+/// Answers a second, and at once after a quiet time: what Linux allows for all ICMP errors together
+/// (net.ipv4.icmp_msgs_per_sec, icmp_msgs_burst).
+const PER_SECOND: u64 = 1000;
+const BURST: u64 = 50;
+
+/// How many answers may still be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerLimit {
+    /// Thousandths of an answer.
+    left: u64,
+    filled: Instant,
+}
 
 /// Writes the answer to a packet that `chain` rejects, as an IPv4 packet at the end of `out`;
 /// `false`, with nothing written, if there must be none: to ICMP errors, to fragments but the
@@ -59,6 +74,30 @@ pub(super) fn answer(
     true
 }
 
+impl Default for AnswerLimit {
+    fn default() -> Self {
+        Self {
+            left: BURST * 1000,
+            filled: Instant::now(),
+        }
+    }
+}
+
+impl AnswerLimit {
+    /// Whether an answer may be sent now.
+    pub(super) fn take(&mut self, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.filled).as_millis() as u64;
+        if passed > 0 {
+            let gained = passed.saturating_mul(PER_SECOND);
+            self.left = (BURST * 1000).min(self.left.saturating_add(gained));
+            self.filled = now;
+        }
+        let enough = self.left >= 1000;
+        self.left -= if enough { 1000 } else { 0 };
+        enough
+    }
+}
+
 /// Whether an address is one machine's.
 fn is_host(address: u32) -> bool {
     const NOBODY: Network = Network::with_prefix(0, 8);
@@ -68,6 +107,8 @@ fn is_host(address: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use etherparse::PacketBuilder;
 
     use super::*;
@@ -99,6 +140,16 @@ mod tests {
             assert_eq!(packet.payload()[8..], bytes[..28]);
             assert_eq!(icmp.checksum, icmp.icmp_type.calc_checksum(&bytes[..28]));
         }
+    }
+
+    #[test]
+    fn a_burst_is_answered_and_then_one_each_millisecond() {
+        let mut limit = AnswerLimit::default();
+        let start = limit.filled;
+        let at_once = (0..60).filter(|_| limit.take(start)).count();
+        assert_eq!(at_once, 50);
+        let later = start + Duration::from_millis(3);
+        assert_eq!((0..60).filter(|_| limit.take(later)).count(), 3);
     }
 
     #[test]

@@ -418,7 +418,7 @@ fn write_setting(interface: &str, name: &str, value: &str) -> Result<(), Takeove
     fs::write(&path, value).map_err(|error| TakeoverError::Setting { path, error })
 }
 
-fn ip(arguments: &[&str]) -> Result<String, TakeoverError> {
+pub(super) fn ip(arguments: &[&str]) -> Result<String, TakeoverError> {
     let refused = |said: String| TakeoverError::Refused {
         command: arguments.join(" "),
         said,

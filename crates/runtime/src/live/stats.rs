@@ -28,6 +28,8 @@ pub enum Figure {
     NotSent,
     /// Frames lost before they could be read.
     Overflow,
+    /// Frames that the kernel could not hand over as they are.
+    NotReceived,
     /// Rejected packets without an answer, as there were too many.
     NotAnswered,
     /// Log lines that found the channel full.
@@ -38,7 +40,7 @@ pub enum Figure {
 
 impl Figure {
     /// All figures, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Received,
         Self::Bytes,
         Self::Passed,
@@ -50,6 +52,7 @@ impl Figure {
         Self::TtlExceeded,
         Self::NotSent,
         Self::Overflow,
+        Self::NotReceived,
         Self::NotAnswered,
         Self::LostLines,
         Self::SuppressedLines,
@@ -69,6 +72,7 @@ impl Figure {
             Self::TtlExceeded => "ttl_exceeded",
             Self::NotSent => "not_sent",
             Self::Overflow => "overflow",
+            Self::NotReceived => "not_received",
             Self::NotAnswered => "not_answered",
             Self::LostLines => "lost_lines",
             Self::SuppressedLines => "suppressed_lines",

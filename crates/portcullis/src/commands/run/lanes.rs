@@ -1,6 +1,5 @@
 //! The two planes in which frames cross between two interfaces.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -9,6 +8,7 @@ use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::Step;
 use portcullis_runtime::backend::RawSocket;
 use portcullis_runtime::backend::bridge::{self, Lane, NotIpv4};
+use portcullis_runtime::backend::kernel_bridge;
 use portcullis_runtime::backend::observe;
 use portcullis_runtime::live::Worker;
 
@@ -32,6 +32,16 @@ pub(super) fn bridge(
             );
         }
     }
+    let names = ports.0.each_ref().map(String::as_str);
+    if let Some(port) = names
+        .iter()
+        .find(|port| kernel_bridge::belongs_elsewhere(port, names))
+    {
+        bail!(
+            "{port} belongs to a bridge or a bond, which would send packets around the rules: take \
+             it out with `ip link set {port} nomaster'"
+        );
+    }
     let [a, b] = ports
         .0
         .each_ref()
@@ -40,7 +50,12 @@ pub(super) fn bridge(
         bridge::steps(a, b, args.routed),
         bridge::steps(b, a, args.routed),
     ];
-    works(Keeper::bridge(ports)?, steps, args.non_ipv4, worker)
+    works(
+        Keeper::bridge(ports, args.fail_open)?,
+        steps,
+        args.non_ipv4,
+        worker,
+    )
 }
 
 /// The machine's own frames cross between its interface and what stands in its place.
@@ -61,7 +76,12 @@ pub(super) fn host(
         interface: name,
     };
     let steps = [vec![step(BuiltIn::Input)], vec![step(BuiltIn::Output)]];
-    works(Keeper::host(interface)?, steps, args.non_ipv4, worker)
+    works(
+        Keeper::host(interface, args.fail_open)?,
+        steps,
+        args.non_ipv4,
+        worker,
+    )
 }
 
 /// A lane each way between what the keeper holds.
@@ -83,7 +103,6 @@ fn works(
     };
     let mut each = Vec::new();
     for (number, steps) in steps.into_iter().enumerate() {
-        let from = keeper.ports()[number].to_owned();
         let lane = Lane {
             from: Arc::clone(&sockets[number]),
             to: Arc::clone(&sockets[1 - number]),
@@ -92,8 +111,8 @@ fn works(
         };
         let mut worker = worker(number);
         let work: Work = Box::new(move |stats, stop| {
-            let result = lane.run(&mut worker, stats, stop);
-            result.with_context(|| format!("{from} failed"))
+            lane.run(&mut worker, stats, stop);
+            Ok(())
         });
         each.push(work);
     }
@@ -105,13 +124,13 @@ fn works(
 
 /// Whether the ssh session that we were started in would be cut by wrong rules on this interface.
 fn carries_this_session(interface: &str) -> bool {
-    let Some(IpAddr::V4(ours)) = ssh_session::local_address() else {
+    let Some(ours) = ssh_session::local_address() else {
         return false;
     };
     let ends = [interface.to_owned(), format!("pc-{interface}")];
     let mut addresses = ends
         .iter()
-        .filter_map(|end| observe::addresses(end))
+        .filter_map(|end| observe::all_addresses(end))
         .flatten();
-    addresses.any(|address| address.contains(ours.to_bits()))
+    addresses.any(|address| address == ours)
 }

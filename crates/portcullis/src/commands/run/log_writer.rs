@@ -1,19 +1,20 @@
 //! Writes log lines, in a thread of its own.
 
+use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use jiff::Zoned;
-use portcullis_runtime::live::LogEvent;
+use portcullis_runtime::live::{Figure, LogEvent, Stats};
 
 use super::firewall::Plane;
 use crate::report::stderr::tell;
@@ -24,11 +25,8 @@ const DEV_LOG: &str = "/dev/log";
 const JOURNAL: &str = "/run/systemd/journal/socket";
 /// Facility kern, priority info: what the kernel gave these lines.
 const PRIORITY: &str = "<6>";
-/// The same for the journal.
-const FIELDS: [&str; 2] = [
-    "PRIORITY=6\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\nMESSAGE=",
-    "\n",
-];
+/// How long the end waits for who takes the last lines.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often somebody's wish to open the file again is looked for.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -41,11 +39,20 @@ pub(super) enum LogTarget {
     Journald,
 }
 
-/// An output that is open.
+/// Outputs that are open.
 pub(super) struct LogWriter {
-    target: LogTarget,
-    output: Output,
+    outputs: Vec<(LogTarget, Output)>,
+    before: Before,
+    /// Lines that an output did not take are counted there.
+    stats: Arc<Stats>,
+}
+
+/// What stands before a line, besides the time.
+struct Before {
     host: String,
+    tag: String,
+    /// Where nothing is stopped.
+    would: &'static str,
 }
 
 /// The thread that writes.
@@ -74,46 +81,45 @@ impl FromStr for LogTarget {
 }
 
 impl LogWriter {
-    /// Opens the output.
-    pub(super) fn open(target: &LogTarget) -> anyhow::Result<Self> {
+    /// Opens the outputs.
+    pub(super) fn open(
+        targets: &[LogTarget],
+        tag: &str,
+        plane: Plane,
+        stats: Arc<Stats>,
+    ) -> anyhow::Result<Self> {
+        let open = |target: &LogTarget| Ok((target.clone(), Output::open(target)?));
         Ok(Self {
-            output: Output::open(target)?,
-            target: target.clone(),
-            host: host(),
+            outputs: targets.iter().map(open).collect::<anyhow::Result<_>>()?,
+            before: Before {
+                host: host(),
+                tag: tag.to_owned(),
+                would: if plane.enforces() { "" } else { "would: " },
+            },
+            stats,
         })
     }
 
     /// Begins to write what comes.
     pub(super) fn start(
-        self,
+        mut self,
         receiver: Receiver<LogEvent>,
-        plane: Plane,
         reopen: Arc<AtomicBool>,
     ) -> Writing {
-        let Self {
-            target,
-            mut output,
-            host,
-        } = self;
         let thread = thread::spawn(move || {
-            let mut text = String::new();
+            let mut events = Vec::new();
             loop {
                 let event = receiver.recv_timeout(TICK);
                 if reopen.swap(false, Ordering::Relaxed) {
-                    match Output::open(&target) {
-                        Ok(opened) => output = opened,
-                        Err(error) => tell(format_args!("portcullis: {error:#}")),
-                    }
+                    self.reopen();
                 }
                 match event {
                     Ok(event) => {
-                        text.clear();
+                        events.clear();
+                        events.push(event);
                         // What waits goes out together.
-                        output.add(&event, plane, &host, &mut text);
-                        for event in receiver.try_iter().take(512) {
-                            output.add(&event, plane, &host, &mut text);
-                        }
-                        output.write(&text);
+                        events.extend(receiver.try_iter().take(512));
+                        self.write(&events);
                     }
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -122,11 +128,39 @@ impl LogWriter {
         });
         Writing { thread }
     }
+
+    fn reopen(&mut self) {
+        for (target, output) in &mut self.outputs {
+            match Output::open(target) {
+                Ok(opened) => *output = opened,
+                Err(error) => tell(format_args!("portcullis: {error:#}")),
+            }
+        }
+    }
+
+    fn write(&mut self, events: &[LogEvent]) {
+        let time = Zoned::now().strftime("%b %e %H:%M:%S").to_string();
+        for (_, output) in &mut self.outputs {
+            let mut text = String::new();
+            for event in events {
+                output.add(event, &self.before, &time, &mut text);
+            }
+            self.stats.add(Figure::LostLines, output.write(&text));
+        }
+    }
 }
 
 impl Writing {
-    /// Waits until everything is written; all senders must be gone.
+    /// Waits until everything is written, but not for ever: whoever should take it may have stopped.
+    /// All senders must be gone.
     pub(super) fn finish(self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        while !self.thread.is_finished() {
+            if start.elapsed() > PATIENCE {
+                bail!("nobody takes the last log lines: they are lost");
+            }
+            thread::sleep(TICK / 10);
+        }
         let ended = self.thread.join();
         ended.map_err(|_| anyhow!("the writer of log lines panicked"))
     }
@@ -143,7 +177,7 @@ impl Output {
     }
 
     /// Adds the lines of an event, each with what stands before it here.
-    fn add(&self, event: &LogEvent, plane: Plane, host: &str, text: &mut String) {
+    fn add(&self, event: &LogEvent, before: &Before, time: &str, text: &mut String) {
         let message = match event {
             LogEvent::Packet(line) => line.to_string(),
             LogEvent::Text(lines) => lines.clone(),
@@ -151,38 +185,42 @@ impl Output {
                 format!("portcullis: {lines} lines of {chain} rule {rule} suppressed")
             }
         };
-        let would = match plane {
-            Plane::Observe => "would: ",
-            Plane::Bridge | Plane::Host | Plane::Queue => "",
-        };
+        let Before { host, tag, would } = before;
         for line in message.lines() {
-            let before = match self {
-                Self::Syslog(_) => format!("{PRIORITY}kernel: "),
-                Self::Journald(_) => String::new(),
+            let written = match self {
+                // As syslog(3) does it.
+                Self::Syslog(_) => writeln!(text, "{PRIORITY}{time} {tag}: {would}{line}"),
+                Self::Journald(_) => writeln!(text, "{tag}\0{would}{line}"),
                 Self::Stdout | Self::File(_) => {
-                    let now = Zoned::now();
-                    format!("{} {host} kernel: ", now.strftime("%b %e %H:%M:%S"))
+                    writeln!(text, "{time} {host} {tag}: {would}{line}")
                 }
             };
-            text.push_str(&before);
-            text.push_str(would);
-            text.push_str(line);
-            text.push('\n');
+            debug_assert!(written.is_ok(), "strings take everything");
         }
     }
 
-    fn write(&mut self, text: &str) {
-        // Where lines cannot be written there is nobody to tell; packets go on.
-        let _ = match self {
+    /// Writes lines; how many could not be written. Packets go on in any case.
+    fn write(&mut self, text: &str) -> u64 {
+        let all = |result: io::Result<()>| match result {
+            Ok(()) => 0,
+            Err(_) => text.lines().count() as u64,
+        };
+        match self {
             Self::Stdout => {
                 let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+                all(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
             }
-            Self::File(file) => file.write_all(text.as_bytes()),
-            Self::Syslog(socket) => send_lines(socket, DEV_LOG, ["", ""], text),
-            Self::Journald(socket) => send_lines(socket, JOURNAL, FIELDS, text),
-        };
+            Self::File(file) => all(file.write_all(text.as_bytes())),
+            Self::Syslog(socket) => send(socket, DEV_LOG, text.lines().map(str::to_owned)),
+            Self::Journald(socket) => send(socket, JOURNAL, text.lines().map(fields)),
+        }
     }
+}
+
+/// A line in the journal's words.
+fn fields(line: &str) -> String {
+    let (tag, line) = line.split_once('\0').unwrap_or(("kernel", line));
+    format!("PRIORITY=6\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER={tag}\nMESSAGE={line}\n")
 }
 
 /// A daemon that takes datagrams.
@@ -195,20 +233,21 @@ fn daemon(path: &str) -> anyhow::Result<UnixDatagram> {
     Ok(socket)
 }
 
-/// Sends each line as a datagram, with what stands before and after it there.
-fn send_lines(
-    socket: &UnixDatagram,
-    path: &str,
-    [before, after]: [&str; 2],
-    text: &str,
-) -> io::Result<()> {
-    let mut datagrams = text.lines().map(|line| format!("{before}{line}{after}"));
-    let sent = datagrams.try_for_each(|datagram| socket.send(datagram.as_bytes()).map(drop));
-    if sent.is_err() {
-        // The daemon was started again, perhaps.
-        let _ = socket.connect(path);
+/// Sends datagrams; how many the daemon did not take.
+fn send(socket: &UnixDatagram, path: &str, datagrams: impl Iterator<Item = String>) -> u64 {
+    let mut lost = 0;
+    for datagram in datagrams {
+        let mut sent = socket.send(datagram.as_bytes());
+        let busy = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        if sent.as_ref().is_err_and(|error| !busy(error)) {
+            // The daemon was started again, perhaps.
+            sent = socket
+                .connect(path)
+                .and_then(|()| socket.send(datagram.as_bytes()));
+        }
+        lost += u64::from(sent.is_err());
     }
-    sent
+    lost
 }
 
 fn append(path: &Path) -> anyhow::Result<File> {
@@ -226,8 +265,6 @@ fn host() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
@@ -236,19 +273,27 @@ mod tests {
         let path = folder.path().join("socket");
         let journal = UnixDatagram::bind(&path).unwrap();
         let mut output = Output::Journald(daemon(path.to_str().unwrap()).unwrap());
+        let before = Before {
+            host: "box".to_owned(),
+            tag: "fw".to_owned(),
+            would: "",
+        };
         let mut text = String::new();
         let event = LogEvent::Text("one\ntwo".to_owned());
-        output.add(&event, Plane::Host, "box", &mut text);
-        output.write(&text);
+        output.add(&event, &before, "Oct 17 00:30:06", &mut text);
+        assert_eq!(output.write(&text), 0);
         for line in ["one", "two"] {
             let mut datagram = [0; 200];
             let length = journal.recv(&mut datagram).unwrap();
             let fields = std::str::from_utf8(&datagram[..length]).unwrap();
-            let expected = format!(
-                "PRIORITY=6\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\nMESSAGE={line}\n"
-            );
+            let expected =
+                format!("PRIORITY=6\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=fw\nMESSAGE={line}\n");
             assert_eq!(fields, expected);
         }
-        fs::remove_file(path).unwrap();
+        // A daemon that is gone costs lines, which are counted.
+        drop(journal);
+        assert_eq!(output.write(&text), 2);
+        let mut full = Output::File(OpenOptions::new().write(true).open("/dev/full").unwrap());
+        assert_eq!(full.write("one\ntwo\n"), 2);
     }
 }

@@ -9,6 +9,7 @@ mod messages;
 mod queue;
 mod server;
 mod ssh_session;
+mod works;
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -24,10 +25,8 @@ use nix::unistd::Group;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::backend::observe::{self, Tap};
-use portcullis_runtime::backend::queue::Tables;
 use portcullis_runtime::confine::{Confinement, Needs};
-use portcullis_runtime::control::Connection;
-use portcullis_runtime::live::{LogChannel, LogLimit, Stats, Worker};
+use portcullis_runtime::live::{LogChannel, LogLimit, Worker};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 
@@ -37,9 +36,10 @@ use crate::{DONE, FINDINGS, USAGE};
 
 use compiled::Classifier;
 use firewall::{Firewall, Plane};
-use keeper::Keeper;
+use keeper::ToRestore;
 use log_writer::{LogTarget, LogWriter};
 use queue::QueueArgs;
+use works::{Work, Working, Works};
 
 pub(crate) use keeper::{KeepArgs, keep};
 pub(crate) use messages::{Request, Response, Status};
@@ -57,7 +57,8 @@ const BURST: u32 = 5;
 /// Judge live packets.
 ///
 /// --bridge stops packets: frames cross between two interfaces, which must have no addresses, only
-/// through the rules. --host puts this machine's own packets through them. --observe stops nothing: it judges copies and says what it would have done.
+/// through the rules. --host puts this machine's own packets through them, --queue those of a host or
+/// router. --observe stops nothing: it judges copies and says what it would have done.
 /// SIGHUP reads the rules again, SIGUSR1 opens the log file again, SIGTERM ends.
 #[derive(Debug, Args)]
 #[command(
@@ -85,9 +86,13 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     queue: QueueArgs,
 
-    /// Only give back what a killed run left: its interface, or the way through the kernel.
-    #[arg(long, conflicts_with_all = ["observe", "bridge"])]
+    /// Only give back what a killed run left: its interfaces, or the way through the kernel.
+    #[arg(long, conflicts_with = "observe")]
     restore: bool,
+
+    /// Let packets pass while nobody judges them: after a crash, and in a flood of the kernel's queue.
+    #[arg(long, conflicts_with = "observe")]
+    fail_open: bool,
 
     /// End after this time unless `portcullis confirm` comes before.
     #[arg(long, value_name = "SECONDS", value_parser = crate::commands::control::seconds)]
@@ -110,9 +115,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ADDRESS", requires = "observe")]
     local: Vec<Ipv4Addr>,
 
-    /// Where packet-log lines go: a file, - for standard output, syslog or journald.
+    /// Where packet-log lines go: a file, - for standard output, syslog or journald. More than one
+    /// may be named.
     #[arg(long, value_name = "FILE|-|syslog|journald", default_value = "-")]
-    log: LogTarget,
+    log: Vec<LogTarget>,
+
+    /// The word before each line.
+    #[arg(long, value_name = "TAG", default_value = "kernel", value_parser = tag)]
+    log_tag: String,
 
     /// Lines a second that each rule may write, or off.
     #[arg(long, value_name = "N|off", default_value = "20")]
@@ -183,7 +193,8 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let stop = Arc::clone(&signals.stop);
     let firewall = Firewall::new(plane, rules, classifier, workers, stop);
     let firewall = Arc::new(firewall);
-    let writer = LogWriter::open(&args.log)?;
+    let lost = Arc::clone(&firewall.stats[0]);
+    let writer = LogWriter::open(&args.log, &args.log_tag, plane, lost)?;
     let channel = |number: usize| {
         let stats = Arc::clone(&firewall.stats[number]);
         LogChannel::new(sender.clone(), stats)
@@ -192,16 +203,17 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
         let live = Arc::clone(&firewall.live);
         Worker::new(live, number, channel(number), args.log_limit.0)
     };
+    // Before anything is taken from the kernel: there may be a firewall that is spoken to there.
+    let control = server::bind(&args.control, args.control_group)?;
     let works = match (&args.bridge, &args.host, args.queue.queue) {
         (Some(ports), _, _) => lanes::bridge(ports, args, worker)?,
         (_, Some(interface), _) => lanes::host(interface, args, worker)?,
         (_, _, Some(number)) => queue::queue(number, args, worker)?,
         (None, None, None) => observe_works(args, worker)?,
     };
-    let control = server::bind(&args.control, args.control_group)?;
     // Threads that are started from here on have given up as much.
     firewall.is_confined(Confinement::begin(&needs(args, rules))?);
-    let writer = writer.start(receiver, plane, Arc::clone(&signals.reopen));
+    let writer = writer.start(receiver, Arc::clone(&signals.reopen));
     server::listen(Arc::clone(&control), Arc::clone(&firewall));
     announce(args, &firewall);
     if let Some(seconds) = args.confirm {
@@ -210,7 +222,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let failed = attend(args, &firewall, &signals, works.start(&firewall));
     control.close();
     drop(sender);
-    writer.finish()?;
+    if let Err(error) = writer.finish() {
+        tell(format_args!("portcullis: {error:#}"));
+    }
     tell(format_args!("{}", firewall.status()));
     match failed {
         None => Ok(DONE),
@@ -218,53 +232,6 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<u8> {
             tell(format_args!("portcullis: {error:#}"));
             Ok(FINDINGS)
         }
-    }
-}
-
-/// One piece of work for each worker, and what must outlive them.
-struct Works {
-    each: Vec<Work>,
-    /// Gives the interfaces back to the kernel at the end.
-    keeper: Option<Keeper>,
-}
-
-type Work = Box<dyn FnOnce(&Stats, &AtomicBool) -> anyhow::Result<()> + Send>;
-
-/// The threads that work.
-struct Working {
-    threads: Vec<thread::JoinHandle<anyhow::Result<()>>>,
-    keeper: Option<Keeper>,
-}
-
-impl Works {
-    fn start(self, firewall: &Arc<Firewall>) -> Working {
-        let start = |(number, work): (usize, Work)| {
-            let firewall = Arc::clone(firewall);
-            thread::spawn(move || {
-                let result = work(&firewall.stats[number], &firewall.stop);
-                // One side of a bridge alone is of no use.
-                firewall.stop.store(true, Ordering::Relaxed);
-                result
-            })
-        };
-        Working {
-            threads: self.each.into_iter().enumerate().map(start).collect(),
-            keeper: self.keeper,
-        }
-    }
-}
-
-impl Working {
-    /// Waits for the end of all; the first failure.
-    fn join(self) -> Option<anyhow::Error> {
-        let results = self.threads.into_iter().map(|thread| match thread.join() {
-            Ok(result) => result,
-            Err(_) => Err(anyhow!("a worker panicked")),
-        });
-        let mut failed = results.filter_map(Result::err).collect::<Vec<_>>();
-        let given_back = self.keeper.map(|mut keeper| keeper.give_back());
-        failed.extend(given_back.and_then(Result::err));
-        failed.into_iter().next()
     }
 }
 
@@ -279,27 +246,18 @@ impl RunArgs {
     }
 }
 
-/// Gives an interface back after a kill.
+/// Gives back what a killed run left.
 fn restore(args: &RunArgs) -> anyhow::Result<u8> {
-    if Connection::open(&args.control).is_ok() {
-        bail!(
-            "a firewall runs and listens at {}: end it with `portcullis stop'",
-            args.control.display()
-        );
-    }
-    if args.queue.queue.is_some() {
-        Tables::remove()?;
-        tell(format_args!(
-            "portcullis: the kernel hands nothing over any more"
-        ));
-        return Ok(DONE);
-    }
-    let interface = args.host.as_deref().context("which interface?")?;
-    let what = match keeper::restore(interface)? {
-        true => "is given back to the kernel",
-        false => "was not taken over",
+    let (held, name) = match (&args.bridge, &args.host) {
+        (Some(ports), _) => (ToRestore::Bridge(ports), ports.0.join(" and ")),
+        (_, Some(interface)) => (ToRestore::Host(interface), interface.clone()),
+        (None, None) => (ToRestore::Queue, "the kernel's queue".to_owned()),
     };
-    tell(format_args!("portcullis: {interface} {what}"));
+    let what = match keeper::restore(&held)? {
+        true => "given back to the kernel",
+        false => "not taken from the kernel: nothing to do",
+    };
+    tell(format_args!("portcullis: {name}: {what}"));
     Ok(DONE)
 }
 
@@ -378,7 +336,7 @@ fn load(args: &RunArgs, rules: &Path, plane: Plane) -> anyhow::Result<Option<Rul
         true => Hosts::LookedUp,
         false => Hosts::Refused,
     };
-    let file = rules::load_file(rules, OnMistake::Refuse, hosts, "nothing was started")?;
+    let file = rules::load_file(rules, OnMistake::Refuse, hosts, "nothing has changed")?;
     let Some(file) = file else { return Ok(None) };
     if !plane.translates()
         && let Some((chain, number)) = beyond_a_bridge(&file.script.ruleset)
@@ -417,17 +375,17 @@ fn needs(args: &RunArgs, rules: &Path) -> Needs {
     };
     // The rules may be a link, and may be replaced by another file of that name.
     let real = rules.canonicalize().unwrap_or(rules.to_owned());
-    let write = match &args.log {
-        LogTarget::File(path) if path.is_file() => vec![folder(path)],
-        LogTarget::File(path) => vec![path.clone()],
-        LogTarget::Stdout | LogTarget::Syslog | LogTarget::Journald => Vec::new(),
-    };
+    let write = args.log.iter().filter_map(|target| match target {
+        LogTarget::File(path) if path.is_file() => Some(folder(path)),
+        LogTarget::File(path) => Some(path.clone()),
+        LogTarget::Stdout | LogTarget::Syslog | LogTarget::Journald => None,
+    });
     Needs {
         // The kernel takes verdicts from nobody else.
         net_admin: args.plane() == Plane::Queue,
         lookups: args.resolve,
         read: vec![folder(rules), folder(&real)],
-        write,
+        write: write.collect(),
         remove: vec![folder(&args.control)],
     }
 }
@@ -492,6 +450,15 @@ impl FromStr for LineLimit {
             }))),
             _ => Err("write lines a second, from 1 to 1000000, or off".to_owned()),
         }
+    }
+}
+
+/// What stands before each line: one word, as syslog daemons take it.
+fn tag(text: &str) -> Result<String, String> {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.[]".contains(letter);
+    match (1..=32).contains(&text.len()) && text.chars().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("write one word of at most 32 letters, digits and -_.[]".to_owned()),
     }
 }
 

@@ -15,13 +15,10 @@ use super::{NonIpv4, RunArgs, Work, Works, ssh_session};
 #[derive(Debug, Args)]
 pub(crate) struct QueueArgs {
     /// Judge what this host or router gets, forwards and sends, as the kernel hands it over in this
-    /// queue.
-    #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "2200")]
+    /// queue and the two after it.
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "2200",
+        value_parser = clap::value_parser!(u16).range(..=0xfffd))]
     pub(super) queue: Option<u16>,
-
-    /// Let packets pass while nobody judges them: before the start, after a crash, in a flood.
-    #[arg(long, requires = "queue")]
-    fail_open: bool,
 
     /// Ports that masqueraded connections come from.
     #[arg(
@@ -68,7 +65,7 @@ pub(super) fn queue(
     let PortRange(first, last) = args.queue.masq_ports;
     let tables = Tables {
         queue: number,
-        fail_open: args.queue.fail_open,
+        fail_open: args.fail_open,
         pass_ipv6: matches!(args.non_ipv4, NonIpv4::Pass),
         masquerade_ports: (first, last),
         masquerade_ftp: args.queue.masq_ftp,

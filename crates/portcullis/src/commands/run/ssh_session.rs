@@ -32,7 +32,9 @@ pub(super) fn local_address() -> Option<IpAddr> {
 }
 
 fn address(text: &str) -> Option<IpAddr> {
-    text.split(' ').nth(2)?.parse().ok()
+    // The address of one link comes with the link's name.
+    let address = text.split(' ').nth(2)?.split('%').next()?;
+    address.parse().ok()
 }
 
 fn parent(id: u32) -> Option<u32> {
@@ -50,6 +52,8 @@ mod tests {
         let ours = address("192.0.2.7 50000 198.51.100.1 22");
         assert_eq!(ours, Some("198.51.100.1".parse().unwrap()));
         assert_eq!(address("nonsense"), None);
+        let one_link = address("fe80::7%eth0 50000 fe80::1%eth0 22");
+        assert_eq!(one_link, Some("fe80::1".parse().unwrap()));
         assert!(parent(process::id()).is_some());
     }
 }

@@ -11,27 +11,17 @@ use rustix::net::{
     AddressFamily, SendFlags, SocketFlags, SocketType, ipproto, sendto, socket_with,
 };
 
-use crate::backend::reject;
+use crate::backend::reject::{self, AnswerLimit};
 use crate::live::{Figure, Stats};
 
-/// Answers a second, and at once after a quiet time: what Linux allows for all ICMP errors together
-/// (net.ipv4.icmp_msgs_per_sec, icmp_msgs_burst).
-const PER_SECOND: u64 = 1000;
-const BURST: u64 = 50;
 /// Where an IPv4 header has its source.
 const SOURCE: std::ops::Range<usize> = 12..16;
 
 /// A way to answer.
 pub(super) struct Answers {
     socket: OwnedFd,
-    limit: Limit,
+    limit: AnswerLimit,
     packet: Vec<u8>,
-}
-
-struct Limit {
-    /// Thousandths of an answer.
-    left: u64,
-    filled: Instant,
 }
 
 impl Answers {
@@ -45,10 +35,7 @@ impl Answers {
         )?;
         Ok(Self {
             socket,
-            limit: Limit {
-                left: BURST * 1000,
-                filled: Instant::now(),
-            },
+            limit: AnswerLimit::default(),
             packet: Vec::new(),
         })
     }
@@ -74,39 +61,5 @@ impl Answers {
         if sendto(&self.socket, &self.packet, SendFlags::empty(), &to).is_err() {
             stats.add(Figure::NotSent, 1);
         }
-    }
-}
-
-impl Limit {
-    fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.filled).as_millis() as u64;
-        if passed > 0 {
-            let gained = passed.saturating_mul(PER_SECOND);
-            self.left = (BURST * 1000).min(self.left.saturating_add(gained));
-            self.filled = now;
-        }
-        let enough = self.left >= 1000;
-        self.left -= if enough { 1000 } else { 0 };
-        enough
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn a_burst_is_answered_and_then_one_each_millisecond() {
-        let start = Instant::now();
-        let mut limit = Limit {
-            left: BURST * 1000,
-            filled: start,
-        };
-        let at_once = (0..60).filter(|_| limit.take(start)).count();
-        assert_eq!(at_once, 50);
-        let later = start + Duration::from_millis(3);
-        assert_eq!((0..60).filter(|_| limit.take(later)).count(), 3);
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use portcullis_core::names::InterfaceName;
 
-use super::netlink::{DUMP, Netlink, REQUEST, Writer, attributes, messages};
+use crate::backend::netlink::{DUMP, Netlink, REQUEST, Writer, attributes, messages};
 
 const NEW_LINK: u16 = 16;
 const GET_LINK: u16 = 18;

@@ -7,7 +7,6 @@ mod answers;
 #[cfg(fuzzing)]
 mod attack;
 mod links;
-mod netlink;
 mod packet;
 mod rules;
 
@@ -17,6 +16,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use portcullis_core::judge::{PacketState, Ruling};
@@ -27,11 +27,11 @@ use portcullis_core::traversal::Step;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::netlink::NETFILTER;
 
+use crate::backend::netlink::{Netlink, Writer, messages};
 use crate::live::{Figure, Judging, Stats, Worker};
 
 use answers::Answers;
 use links::Links;
-use netlink::{Netlink, Writer, messages};
 use packet::Queued;
 use rules::{MASQUERADE, OURS, REDIRECT};
 
@@ -43,10 +43,18 @@ pub use rules::{Tables, TablesError};
 const BATCH: usize = 32;
 /// A message with the largest packet.
 const MESSAGE: usize = (1 << 16) + 1024;
-/// Packets that may wait; more of them the kernel drops, and counts.
-const LENGTH: u32 = 8192;
+/// Packets that may wait for each chain; more of them the kernel drops, and counts. What has passed
+/// one chain finds room before the next: in a flood packets are lost where they come in, and not
+/// after work was done for them.
+const LENGTHS: [u32; 3] = [2048, 8192, 8192];
 /// Bytes that the kernel keeps for us while we are busy.
 const RECEIVE_BUFFER: usize = 32 << 20;
+/// Bytes of verdicts after which they are sent. The kernel takes 200 kB at once, and one verdict
+/// may have 64 kB.
+const VERDICTS: usize = 1 << 16;
+/// How often they are sent again if the kernel cannot take them, and when.
+const TRIES: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
 /// How long is waited before looking whether to stop.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 0,
@@ -60,7 +68,6 @@ const COUNTERS: &str = "/proc/net/netfilter/nfnetlink_queue";
 /// A queue that we listen on.
 pub struct Queue {
     socket: Netlink,
-    number: u16,
     links: Links,
     answers: Answers,
     redirects: Redirects,
@@ -77,7 +84,7 @@ struct Redirects {
 struct Losses {
     /// Kept open: later no file can be opened.
     counters: File,
-    number: u16,
+    numbers: [u16; 3],
     seen: u64,
     next: Instant,
 }
@@ -94,7 +101,7 @@ enum Outcome {
 }
 
 impl Queue {
-    /// Listens on the queue that these tables fill.
+    /// Listens on the queues that these tables fill.
     ///
     /// # Errors
     ///
@@ -103,7 +110,9 @@ impl Queue {
         let socket = Netlink::open(Some(NETFILTER), 0)?;
         socket.keep(RECEIVE_BUFFER)?;
         let mut writer = Writer::default();
-        packet::write_begin(tables.queue, LENGTH, tables.fail_open, &mut writer);
+        for (queue, length) in tables.queues().into_iter().zip(LENGTHS) {
+            packet::write_begin(queue, length, tables.fail_open, &mut writer);
+        }
         let redirects = Redirects {
             socket: Netlink::open(Some(NETFILTER), 0)?,
             known: HashSet::new(),
@@ -111,14 +120,13 @@ impl Queue {
         let (links, answers) = (Links::open()?, Answers::open()?);
         let losses = Losses {
             counters: File::open(COUNTERS)?,
-            number: tables.queue,
+            numbers: tables.queues(),
             seen: 0,
             next: Instant::now(),
         };
-        socket.request(writer.bytes(), 2)?;
+        socket.request(writer.bytes(), 2 * LENGTHS.len())?;
         Ok(Self {
             socket,
-            number: tables.queue,
             links,
             answers,
             redirects,
@@ -155,21 +163,43 @@ impl Queue {
                 }
             }
             if count > 0 {
-                verdicts.clear();
-                worker.batch(|judging| {
+                let sent = worker.batch(|judging| {
                     for (buffer, length) in &slots[..count] {
                         for message in messages(&buffer[..*length]) {
                             if let Some(queued) = packet::read(message) {
                                 self.decide(queued, judging, stats, &mut verdicts);
                             }
                         }
+                        // Verdicts that change packets carry them.
+                        if verdicts.bytes().len() > VERDICTS {
+                            self.send(&mut verdicts)?;
+                        }
                     }
+                    self.send(&mut verdicts)
                 });
-                self.socket.send(verdicts.bytes())?;
+                sent?;
             }
             self.losses.add_to(stats);
         }
         Ok(())
+    }
+
+    /// Tells the kernel. What waits for a verdict that never comes fills the queue, so a kernel
+    /// without memory is asked again.
+    fn send(&self, verdicts: &mut Writer) -> io::Result<()> {
+        if verdicts.bytes().is_empty() {
+            return Ok(());
+        }
+        let mut sent = self.socket.send(verdicts.bytes());
+        for _ in 0..TRIES {
+            if sent.is_ok() {
+                break;
+            }
+            thread::sleep(PAUSE);
+            sent = self.socket.send(verdicts.bytes());
+        }
+        verdicts.clear();
+        sent
     }
 
     fn wait(&mut self) -> io::Result<()> {
@@ -191,7 +221,7 @@ impl Queue {
     /// Judges a packet and writes its verdict.
     fn decide<M: Matcher>(
         &mut self,
-        queued: Result<Queued<'_>, u32>,
+        queued: Result<Queued<'_>, (u16, u32)>,
         judging: &mut Judging<'_, M>,
         stats: &Stats,
         verdicts: &mut Writer,
@@ -199,29 +229,29 @@ impl Queue {
         stats.add(Figure::Received, 1);
         let queued = match queued {
             Ok(queued) => queued,
-            Err(id) => {
+            Err((queue, id)) => {
                 stats.add(Figure::Damaged, 1);
-                return packet::write_drop(self.number, id, verdicts);
+                return packet::write_drop(queue, id, verdicts);
             }
         };
         stats.add(Figure::Bytes, queued.bytes.len() as u64);
         match self.judge(&queued, judging, stats) {
             Outcome::Accept(mark, changed) => {
-                packet::write_accept(self.number, &queued, mark, changed, verdicts);
+                packet::write_accept(&queued, mark, changed, verdicts);
             }
             Outcome::Redirect(port) if self.redirects.know(port) => {
                 let mark = REDIRECT | u32::from(port);
-                packet::write_accept(self.number, &queued, mark, None, verdicts);
+                packet::write_accept(&queued, mark, None, verdicts);
             }
             Outcome::Answer => {
                 let own = queued.chain == BuiltIn::Output && queued.arrived == 0;
                 if let Ok(packet) = Ipv4Packet::sent(queued.bytes, queued.bytes.len()) {
                     self.answers.send(&packet, queued.chain, own, stats);
                 }
-                packet::write_drop(self.number, queued.id, verdicts);
+                packet::write_drop(queued.queue, queued.id, verdicts);
             }
             Outcome::Redirect(_) | Outcome::Drop => {
-                packet::write_drop(self.number, queued.id, verdicts);
+                packet::write_drop(queued.queue, queued.id, verdicts);
             }
         }
     }
@@ -309,7 +339,11 @@ impl Losses {
             return;
         };
         let text = String::from_utf8_lossy(&text[..length]);
-        let lost = losses(&text, self.number);
+        let lost = self
+            .numbers
+            .iter()
+            .map(|number| losses(&text, *number))
+            .sum::<u64>();
         stats.add(Figure::Overflow, lost.saturating_sub(self.seen));
         self.seen = self.seen.max(lost);
     }

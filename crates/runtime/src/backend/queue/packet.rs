@@ -3,7 +3,7 @@
 use portcullis_core::judge::PacketState;
 use portcullis_core::ruleset::BuiltIn;
 
-use super::netlink::{Message, REQUEST, Writer, attributes};
+use crate::backend::netlink::{ACK, Message, REQUEST, Writer, attributes};
 
 /// The queue's part of netfilter's messages.
 const QUEUE: u16 = 3 << 8;
@@ -32,7 +32,9 @@ const ACCEPT: u32 = 1;
 /// A packet that waits for its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Queued<'a> {
-    /// Its number in the queue.
+    /// The queue in which it waits.
+    pub(super) queue: u16,
+    /// Its number there.
     pub(super) id: u32,
     /// The chain that stands where it waits.
     pub(super) chain: BuiltIn,
@@ -44,9 +46,9 @@ pub(super) struct Queued<'a> {
     pub(super) bytes: &'a [u8],
 }
 
-/// Reads a message; `Err` with the number of a packet that is not understood, `None` if the message
-/// is of no packet.
-pub(super) fn read<'a>(message: Message<'a>) -> Option<Result<Queued<'a>, u32>> {
+/// Reads a message; `Err` with queue and number of a packet that is not understood, `None` if the
+/// message is of no packet.
+pub(super) fn read<'a>(message: Message<'a>) -> Option<Result<Queued<'a>, (u16, u32)>> {
     if message.kind != QUEUE {
         return None;
     }
@@ -63,15 +65,17 @@ pub(super) fn read<'a>(message: Message<'a>) -> Option<Result<Queued<'a>, u32>> 
             _ => {}
         }
     }
+    let queue = u16::from_be_bytes(*message.body.get(2..)?.first_chunk()?);
     let id = number(header?)?;
     // Places where packets may wait: before routing, between interfaces, after routing.
     let chain = match header?.get(6) {
         Some(0) => BuiltIn::Input,
         Some(2) => BuiltIn::Forward,
         Some(4) => BuiltIn::Output,
-        _ => return Some(Err(id)),
+        _ => return Some(Err((queue, id))),
     };
     Some(Ok(Queued {
+        queue,
         id,
         chain,
         mark,
@@ -93,13 +97,12 @@ pub(super) fn write_drop(queue: u16, id: u32, out: &mut Writer) {
 
 /// Writes that a packet goes on, with this mark; with `changed`, also with other header fields.
 pub(super) fn write_accept(
-    queue: u16,
     packet: &Queued<'_>,
     mark: u32,
     changed: Option<PacketState>,
     out: &mut Writer,
 ) {
-    out.netfilter(VERDICT, REQUEST, 0, queue);
+    out.netfilter(VERDICT, REQUEST, 0, packet.queue);
     let header = [ACCEPT.to_be_bytes(), packet.id.to_be_bytes()];
     out.attribute(VERDICT_HEADER, &[&header[0], &header[1]]);
     if mark != packet.mark {
@@ -118,9 +121,9 @@ pub(super) fn write_accept(
 pub(super) fn write_begin(queue: u16, length: u32, fail_open: bool, out: &mut Writer) {
     let flags = if fail_open { FAIL_OPEN } else { 0 };
     let flags = flags.to_be_bytes();
-    out.netfilter(CONFIG, REQUEST | super::netlink::ACK, 0, queue);
+    out.netfilter(CONFIG, REQUEST | ACK, 0, queue);
     out.attribute(COMMAND, &[&[BIND, 0, 0, 0]]);
-    out.netfilter(CONFIG, REQUEST | super::netlink::ACK, 0, queue);
+    out.netfilter(CONFIG, REQUEST | ACK, 0, queue);
     let all = u32::from(u16::MAX).to_be_bytes();
     out.attribute(PARAMETERS, &[&all, &[COPY_PACKET]]);
     out.attribute(LENGTH, &[&length.to_be_bytes()]);
@@ -132,8 +135,8 @@ pub(super) fn write_begin(queue: u16, length: u32, fail_open: bool, out: &mut Wr
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::netlink::messages;
     use super::*;
+    use crate::backend::netlink::messages;
 
     fn message(hook: u8, bytes: &[u8]) -> Writer {
         let mut writer = Writer::default();
@@ -158,6 +161,7 @@ mod tests {
         ] {
             let writer = message(hook, b"packet");
             let expected = Queued {
+                queue: 5,
                 id: 7,
                 chain,
                 mark: 9,
@@ -167,7 +171,7 @@ mod tests {
             };
             assert_eq!(read(only(&writer)), Some(Ok(expected)));
         }
-        assert_eq!(read(only(&message(1, b""))), Some(Err(7)));
+        assert_eq!(read(only(&message(1, b""))), Some(Err((5, 7))));
     }
 
     #[test]
@@ -184,7 +188,7 @@ mod tests {
             mark: 9,
         };
         let mut out = Writer::default();
-        write_accept(5, &queued, 9, Some(state), &mut out);
+        write_accept(&queued, 9, Some(state), &mut out);
         let said: Vec<_> = attributes(&only(&out).body[4..]).collect();
         assert_eq!(
             said[0],

@@ -11,8 +11,8 @@ use rustix::net::netlink::NETFILTER;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::netlink::{ACK, APPEND, CREATE, Netlink, REQUEST, Writer};
 use crate::backend::guard::{self, GuardError};
+use crate::backend::netlink::{ACK, APPEND, CREATE, Netlink, REQUEST, Writer, has_chain};
 
 /// The bits of a mark that are ours.
 pub(super) const OURS: u32 = 0xc000_0000;
@@ -35,7 +35,7 @@ const BYPASS: u16 = 1;
 /// What the tables shall do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tables {
-    /// The queue's number.
+    /// The number of the first of three queues: input, forward, output.
     pub queue: u16,
     /// Packets pass while nobody listens.
     pub fail_open: bool,
@@ -62,29 +62,46 @@ pub enum TablesError {
 }
 
 impl Tables {
-    /// Makes the tables, in place of those of a run that was killed. Nothing passes until somebody
-    /// listens, unless they fail open.
+    /// Makes the tables, in place of those of a run that was killed; `true` if there were such.
+    /// Nothing passes until somebody listens, unless they fail open.
     ///
     /// # Errors
     ///
-    /// If that is not possible; there are none then.
-    pub fn install(&self) -> Result<(), TablesError> {
+    /// If that is not possible. There are none then; but if there were some, all stays closed.
+    pub fn install(&self) -> Result<bool, TablesError> {
+        let left_over = guard::nft(&format!("list table ip {TABLE}\n")).is_ok();
         guard::nft(&self.text())?;
         let handed = self.hand_over();
         handed.map_err(|error| {
-            // What is left would drop everything.
-            let _ = Self::remove();
+            // What is left drops everything.
+            if !left_over {
+                let _ = Self::remove();
+            }
             TablesError::NoQueue(error)
-        })
+        })?;
+        Ok(left_over)
     }
 
-    /// Takes the tables away, whoever made them.
+    /// Takes the tables away, whoever made them; `false` if there are none.
     ///
     /// # Errors
     ///
     /// If nft cannot.
-    pub fn remove() -> Result<(), TablesError> {
-        Ok(guard::nft(&removal())?)
+    pub fn remove() -> Result<bool, TablesError> {
+        let found = Self::are_there();
+        guard::nft(&removal())?;
+        Ok(found)
+    }
+
+    /// Whether the tables are there, with all chains that hand packets over.
+    pub fn are_there() -> bool {
+        let chains = ["input", "forward", "output"];
+        chains.iter().all(|chain| has_chain(IPV4, TABLE, chain))
+    }
+
+    /// The numbers of the queues: input, forward, output.
+    pub(super) fn queues(&self) -> [u16; 3] {
+        [0, 1, 2].map(|place| self.queue.saturating_add(place))
     }
 
     fn text(&self) -> String {
@@ -99,6 +116,7 @@ impl Tables {
                     type nat hook prerouting priority -100;
                     meta mark {REDIRECT} meta l4proto {{ tcp, udp }} redirect
                     meta l4proto {{ tcp, udp }} redirect to :meta mark map @{REDIRECTS}
+                    meta mark & {OURS} == {REDIRECT} drop
                 }}
                 chain forward {{
                     type filter hook forward priority 0; policy drop;
@@ -156,7 +174,7 @@ impl Tables {
         let chains = ["input", "forward", "output"];
         let mut batch = Writer::default();
         batch.netfilter(BATCH_BEGIN, REQUEST, 0, NFTABLES);
-        for chain in chains {
+        for (chain, queue) in chains.into_iter().zip(self.queues()) {
             batch.netfilter(NEW_RULE, REQUEST | ACK | CREATE | APPEND, IPV4, 0);
             batch.text(1, TABLE);
             batch.text(2, chain);
@@ -166,7 +184,7 @@ impl Tables {
                     expression.nested(2, |target| {
                         target.text(1, "NFQUEUE");
                         target.attribute(2, &[&3u32.to_be_bytes()]);
-                        let (queue, queues) = (self.queue.to_ne_bytes(), 1u16.to_ne_bytes());
+                        let (queue, queues) = (queue.to_ne_bytes(), 1u16.to_ne_bytes());
                         target.attribute(3, &[&queue, &queues, &flags.to_ne_bytes(), &[0; 2]]);
                     });
                 });

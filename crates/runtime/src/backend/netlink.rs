@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::sockopt::Timeout;
 use rustix::net::{
     AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send,
@@ -25,6 +25,8 @@ pub(super) const DUMP: u16 = 0x300;
 pub(super) const CREATE: u16 = 0x400;
 /// Behind what is there.
 pub(super) const APPEND: u16 = 0x800;
+/// Nftables: a chain is asked for.
+const GET_CHAIN: u16 = (10 << 8) | 4;
 /// An attribute that holds others.
 const NESTED: u16 = 0x8000;
 /// The bits of an attribute's kind.
@@ -123,6 +125,16 @@ impl AsFd for Netlink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether a table of nftables is there and has such a chain.
+pub(super) fn has_chain(family: u8, table: &str, chain: &str) -> bool {
+    let mut question = Writer::default();
+    question.netfilter(GET_CHAIN, REQUEST | ACK, family, 0);
+    question.text(1, table);
+    question.text(3, chain);
+    let socket = Netlink::open(Some(NETFILTER), 0);
+    socket.is_ok_and(|socket| socket.request(question.bytes(), 1).is_ok())
 }
 
 /// The messages in what was received; what is cut short ends them.

@@ -1,0 +1,88 @@
+//! Sees to it that only one firewall at a time has an interface, or the kernel's queue.
+//!
+//! A second one would replace what holds the kernel away, and at its end take it away from the
+//! first, which would not notice.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Where locked files lie; whoever may write there is root.
+const FOLDER: &str = "/run/portcullis";
+/// How long one is waited for that was killed and is not quite gone.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The right to one thing of this network namespace, until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Claim {
+    file: File,
+}
+
+impl Claim {
+    /// Claims `what`: the name of an interface, or `queue`.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if another firewall has it.
+    pub fn take(what: &str) -> io::Result<Self> {
+        let folder = Path::new(FOLDER);
+        match fs::DirBuilder::new().mode(0o700).create(folder) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        // Interfaces of one name are different ones in each namespace.
+        let namespace = fs::metadata("/proc/self/ns/net")?.ino();
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(folder.join(format!("{namespace}-{what}")))?;
+        let start = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { file }),
+                Err(rustix::io::Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {
+                    thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Claim {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_thing_is_claimed_once() {
+        let what = format!("test{}", std::process::id());
+        let first = match Claim::take(&what) {
+            Ok(first) => first,
+            // Only root may.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
+            Err(error) => panic!("{error}"),
+        };
+        let second = Claim::take(&what).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        drop(Claim::take(&what).unwrap());
+        let name = fs::metadata("/proc/self/ns/net").unwrap().ino();
+        fs::remove_file(format!("{FOLDER}/{name}-{what}")).unwrap();
+    }
+}
