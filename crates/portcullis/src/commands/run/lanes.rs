@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use portcullis_classifier::Classifier;
 use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::Step;
@@ -13,6 +12,7 @@ use portcullis_runtime::backend::bridge::{self, Lane, NotIpv4};
 use portcullis_runtime::backend::observe;
 use portcullis_runtime::live::Worker;
 
+use super::compiled::Classifier;
 use super::keeper::Keeper;
 use super::{NonIpv4, Ports, RunArgs, Work, Works, ssh_session};
 
