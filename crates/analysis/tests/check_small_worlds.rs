@@ -295,7 +295,7 @@ fn a_shut_loopback_and_believed_senders_are_found_where_packets_show_them() {
     const SELF: u32 = 0x7f00_0001;
     let packets = packets();
     let mut counts = [0; 4];
-    for seed in 0..6000 {
+    for seed in 0..3000 {
         let mut random = Random::new(seed ^ 0x10_0b);
         let mut ruleset = ruleset(seed);
         // Rules like these are rare by chance.
@@ -372,7 +372,7 @@ fn a_shut_loopback_and_believed_senders_are_found_where_packets_show_them() {
             }
         }
     }
-    assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
+    assert!(counts.iter().all(|count| *count > 25), "{counts:?}");
 }
 
 fn of_input<'a>(findings: &'a [Finding], kind: &Kind) -> Option<&'a Finding> {

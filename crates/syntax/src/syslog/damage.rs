@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::Stamp;
+use super::stamp::Prefix;
+use super::{START, Stamp};
 
 /// A packet-log line that lacks something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +60,9 @@ pub(super) fn is_prose(body: &str) -> bool {
     illegible >= fields && body.split_whitespace().count() > 2 + 3
 }
 
-/// Where a packet begins whose line lacks `Packet log:`: with chain, target and
-/// interface before the fields.
-pub(super) fn unnamed(text: &str) -> Option<usize> {
+/// A packet whose line lacks `Packet log:`: with chain, target and interface
+/// before the fields.
+pub(super) fn unnamed(text: &str, line: u64, prefix: &Prefix) -> Option<Damaged> {
     const TARGETS: [&str; 7] = [
         "ACCEPT", "DENY", "REJECT", "MASQ", "REDIRECT", "RETURN", "-",
     ];
@@ -73,7 +74,17 @@ pub(super) fn unnamed(text: &str) -> Option<usize> {
         && after.split(' ').skip(1).filter_map(endpoint).count() >= 2
         && after.contains(" L=");
     let length = chain.len() + target.len() + interface.len() + 2;
-    is_packet.then(|| before.len() - length)
+    let start = before.len() - length;
+    is_packet.then(|| Damaged {
+        line,
+        column: Some(start + 1),
+        stamp: prefix.stamp,
+        host: prefix.host.clone(),
+        expected: START,
+        missing: vec![START],
+        text: text[start..].to_owned(),
+        times: 1,
+    })
 }
 
 /// The fields that a line does not have, in its order.
@@ -127,5 +138,29 @@ fn endpoint(word: &str) -> Option<End> {
         _ if legible => Some(End::Legible),
         3 => Some(End::Masked),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_without_its_first_words_is_reported() {
+        let fields = "PROTO=6 192.0.2.7:20 198.51.100.1:61394 L=44 S=0x00 I=61949 F=0x4000 T=250";
+        let found = |text: &str| unnamed(text, 7, &Prefix::read(text));
+        let text = format!("Oct 17 00:32:46 server kernel: input DENY eth0 {fields} SYN (#28)");
+        let damaged = found(&text).unwrap();
+        assert_eq!(damaged.to_string(), "missing: Packet log:");
+        assert_eq!((damaged.line, damaged.column), (7, Some(32)));
+        assert_eq!(damaged.text, &text[31..]);
+        // The second line about a suspect fragment, and what other kernels log.
+        for other in [
+            "eth0 PROTO=6 192.0.2.7:0 198.51.100.1:0 L=44 S=0x00 I=1 F=0x0001 T=250 (#0)",
+            "kernel: IN=eth0 OUT= SRC=192.0.2.7 DST=198.51.100.1 LEN=44 PROTO=TCP SPT=20",
+            fields,
+        ] {
+            assert_eq!(found(other), None, "{other}");
+        }
     }
 }
