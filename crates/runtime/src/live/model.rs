@@ -2,6 +2,8 @@
 //!
 //! `cargo test -p portcullis-runtime --features shuttle --lib live::model`
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::sync::Arc;
 
 use portcullis_core::names::{ChainName, InterfaceName};
