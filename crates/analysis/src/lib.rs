@@ -24,7 +24,9 @@ mod explain;
 mod space;
 pub mod suggest;
 
-pub use check::{Checked, Finding, Kind, Machine, Question, Severity, Subject, check};
+pub use check::{
+    Checked, Finding, Kind, Machine, Question, Severity, Subject, check, places_in_words,
+};
 pub use compare::{Change, ChangeKind, compare};
 pub use cover::{Coverage, Probe, Probes, Tried};
 pub use decided::{Decided, Passage};

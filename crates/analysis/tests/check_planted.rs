@@ -49,7 +49,7 @@ fn good_rules_have_no_findings() {
 
 #[test]
 fn planted_mistakes_are_found() {
-    let cases: [(&str, &[&str]); 19] = [
+    let cases: [(&str, &[&str]); 30] = [
         (
             "-I input 2 -s 10.0.0.0/8 -p tcp --dport 25:20 -j DENY",
             &["impossible input 2"],
@@ -98,8 +98,48 @@ fn planted_mistakes_are_found() {
             &["open-replies input 2"],
         ),
         (
-            "-I input 2 -d 0.0.0.0/32 -j DENY",
+            "-I input 2 -p tcp -d 0.0.0.0/32 6000 -j DENY\n-I input 3 -p udp -d 0.0.0.0/32 6000 -j DENY",
             &["zero-address input 2"],
+        ),
+        (
+            "-I input 2 -p tcp -d 192.0.2.1 1023:65535 -j ACCEPT",
+            &["open-ports input 2", "shadowed input 3"],
+        ),
+        ("-D input 1", &["loopback-shut input"]),
+        // A slip in the network of lo.
+        (
+            "-R output 1 -i lo -s 172.0.0.0/8 -j ACCEPT",
+            &["loopback-shut output", "near-miss output 1"],
+        ),
+        (
+            "-I input 2 -s 192.168.1.0/24 -j ACCEPT",
+            &["believed input 2"],
+        ),
+        ("-I input 2 -s 127.0.0.1 -j ACCEPT", &["believed input 2"]),
+        (
+            "-I input 2 -i !eth0 -s 10.0.0.0/8 -j ACCEPT",
+            &["odd-interface input 2"],
+        ),
+        (
+            "-I input 2 -i eth* -s 10.0.0.0/8 -j ACCEPT",
+            &["odd-interface input 2"],
+        ),
+        (
+            "-I forward -s 203.0.113.0/24 -j ACCEPT\n-I input 2 -s 203.0.131.7 -j ACCEPT",
+            &["near-miss input 2"],
+        ),
+        (
+            "-I input 2 -s 224.0.0.0/8 -j REJECT",
+            &["part-of-multicast input 2"],
+        ),
+        (
+            "-I input 2 -i eth0 -s 96.0.0.0/4 -j REJECT\n-I input 3 -s 5.0.0.0/8 -j REJECT",
+            &["handed-out input 2"],
+        ),
+        // One rule takes all, though another took a part before.
+        (
+            "-I input 2 -s 10.0.0.0/8 -j REJECT\n-I input 3 -p udp -j REJECT\n-I input 4 -p udp --sport 53 -j ACCEPT",
+            &["shadowed input 4"],
         ),
         (
             "-I forward -j MASQ",
@@ -129,6 +169,21 @@ fn what_only_looks_like_a_mistake_is_none() {
         // Fragments are denied before.
         "-I input 2 -f -j DENY -l\n-I input 3 -i eth0 -p tcp -y -j DENY\n-I input 4 -i eth0 -j ACCEPT",
         "-I input 2 -i ! eth0 -s 10.0.0.0/8 -j REJECT",
+        // Forged addresses.
+        "-I input 2 -d 0.0.0.0 -j REJECT -l",
+        "-I input 2 -i eth0 -s 192.168.1.0/24 -j ACCEPT",
+        "-I input 2 -p tcp -s 192.168.1.0/24 --dport 22 -j ACCEPT",
+        // Taken on one interface only.
+        "-I input 2 -i eth0 -s 192.168.1.0/24 -j REJECT\n-I input 3 -s 192.168.1.0/24 -j ACCEPT",
+        "-I input 2 -s 224.0.0.0/4 -j REJECT",
+        "-I input 2 -s 224.0.0.0/24 -j REJECT",
+        // Networks that are numbered one after the other, or have neighbours.
+        "-I forward -s 192.168.1.0/24 -j ACCEPT\n-I forward -s 192.168.2.7 -j ACCEPT",
+        "-I forward -s 203.0.113.0/24 -j ACCEPT\n-I input 2 -s 203.0.131.7 -j ACCEPT\n\
+         -I input 2 -s 203.0.131.8 -j ACCEPT",
+        // Reserved to this day.
+        "-I input 2 -s 240.0.0.0/5 -j REJECT",
+        "-I input 2 -p tcp -s 5.0.0.0/8 -j REJECT",
         "-I input 2 -p udp -s 0.0.0.0 68 -d 255.255.255.255 67 -j ACCEPT",
         "-I forward -s 10.0.0.0/8 -j MASQ",
         // Marked packets are left alone.
@@ -181,6 +236,10 @@ fn the_machine_contradicts_rules() {
     assert_eq!(found(&gone, &machine), ["no-interface input 2"]);
     let ppp = format!("{FINE}-I input 2 -i ppp+ -s 10.0.0.0/8 -j ACCEPT\n");
     assert_eq!(found(&ppp, &machine), ["no-interface input 2"]);
+    let ssh = format!("{FINE}-I output 2 -p tcp -s 192.0.2.1 1024:65535 -d 0/0 22 -j ACCEPT\n");
+    assert_eq!(found(&ssh, &machine), ["root-ports output 2"]);
+    let root = format!("{ssh}-I output 2 -p tcp -s 192.0.2.1 1020:1023 -d 0/0 22 -j ACCEPT\n");
+    assert_eq!(found(&root, &machine), Vec::<String>::new());
     let other = format!("{FINE}-I input 2 -d 192.0.2.9 -j ACCEPT\n");
     assert_eq!(found(&other, &machine), ["not-local input 2"]);
     let passed_on = format!("{other}-I forward -d 192.0.2.9 -j ACCEPT\n");

@@ -12,13 +12,14 @@ use portcullis_analysis::{
     explain,
 };
 use portcullis_core::matcher::{Ending, Place};
+use portcullis_core::names::InterfaceName;
 use portcullis_core::reference::{Outcome, Reference};
 use portcullis_core::ruleset::{
-    BuiltIn, Field, Mark, Policy, Rule, Ruleset, Sense, Target, Verdict,
+    BuiltIn, Field, Mark, Network, Policy, Rule, Ruleset, Sense, Target, Verdict,
 };
 use portcullis_testkit::generate::Random;
 
-use support::{packets, small_ruleset};
+use support::{keys, packets, small_ruleset};
 
 const INPUT: BuiltIn = BuiltIn::Input;
 
@@ -287,6 +288,91 @@ fn policies_loops_and_fragments_are_found_where_packets_show_them() {
         }
     }
     assert!(counts.iter().all(|count| *count > 10), "{counts:?}");
+}
+
+#[test]
+fn a_shut_loopback_and_believed_senders_are_found_where_packets_show_them() {
+    const SELF: u32 = 0x7f00_0001;
+    let packets = packets();
+    let mut counts = [0; 4];
+    for seed in 0..6000 {
+        let mut random = Random::new(seed ^ 0x10_0b);
+        let mut ruleset = ruleset(seed);
+        // Rules like these are rare by chance.
+        let input = *ruleset.chains()[INPUT.position()].name();
+        let mut trusting = Rule {
+            target: Some(Target::Accept),
+            ..Rule::ANY
+        };
+        trusting.conditions.source.value = Network::with_prefix(0x0a00_0000, 8);
+        let planted = 1 + random.below(ruleset.chains()[0].rules().len() as u32 + 1);
+        ruleset.insert(&input, planted as usize, trusting).unwrap();
+        let place = Place {
+            chain: 0,
+            rule: planted - 1,
+        };
+        let reference = reference(&ruleset);
+        let findings = checked(&ruleset).findings;
+        let mut space = Space::new(&[&ruleset]);
+        let everything = space.everything();
+        let mut is_for_all = |place: Place| {
+            let own = &rule(&ruleset, place).conditions;
+            place.chain == 0 && space.conditions(own).unwrap() == everything
+        };
+        let mut shows = |walk: &Explanation| {
+            let unspoken = match walk.ending {
+                Ending::Policy => true,
+                _ => walk.matched.iter().any(|it| is_for_all(*it)),
+            };
+            unspoken && denied(walk.outcome)
+        };
+        let lo = InterfaceName::new("lo").unwrap();
+        let found = of_input(&findings, &Kind::LoopbackShut);
+        counts[usize::from(found.is_some())] += 1;
+        match found {
+            Some(found) => {
+                let (_, packet) = found.example.unwrap();
+                let ends = (packet.key.source, packet.key.destination);
+                assert_eq!((packet.interface, ends), (lo, (SELF, SELF)), "seed {seed}");
+                assert!(shows(&walk(&reference, &packet)), "seed {seed}: {packet}");
+            }
+            None => {
+                for key in keys(SELF, SELF) {
+                    let packet = Packet { interface: lo, key };
+                    assert!(!shows(&walk(&reference, &packet)), "seed {seed}: {packet}");
+                }
+            }
+        }
+        let found = findings
+            .iter()
+            .find(|it| about(it, place) && matches!(it.kind, Kind::Believed { .. }));
+        counts[2 + usize::from(found.is_some())] += 1;
+        match found {
+            Some(found) => {
+                let (_, packet) = found.example.unwrap();
+                assert!(packet.interface != lo, "seed {seed}: {packet}");
+                let walk = walk(&reference, &packet);
+                assert!(walk.matched.contains(&place), "seed {seed}: {packet}");
+                assert_eq!(walk.outcome, Outcome::Verdict(Verdict::Accept));
+            }
+            None => {
+                let names = space.interfaces().to_vec();
+                let others = names.iter().filter(|name| **name != lo);
+                let taken = |name: &InterfaceName| {
+                    packets.iter().any(|it| {
+                        let packet = Packet {
+                            interface: *name,
+                            ..*it
+                        };
+                        walk(&reference, &packet).matched.contains(&place)
+                    })
+                };
+                let everywhere = others.into_iter().all(taken);
+                assert!(!everywhere, "seed {seed}: {place:?}");
+            }
+        }
+    }
+    assert!(counts.iter().all(|count| *count > 50), "{counts:?}");
 }
 
 fn of_input<'a>(findings: &'a [Finding], kind: &Kind) -> Option<&'a Finding> {

@@ -528,6 +528,34 @@ fn all_chains_and_both_directions_are_thought_of() {
 }
 
 #[test]
+fn a_late_packet_of_our_own_connection_is_an_answer() {
+    // From a high port to one that this machine asks from, and no SYN.
+    let late = "input eth0 tcp 192.0.2.7:30394 > 198.51.100.1:61032";
+    let (groups, _) = named(&[late], &closed(""));
+    assert_eq!(groups[0].to_string(), "tcp/30394 to 192.0.2.7");
+    assert_eq!(
+        proposed(&[late], &closed("")),
+        [
+            "input 1: -s 192.0.2.7 30394:30394 -d 198.51.100.1 61000:65095 -i eth0 -p 6 -j ACCEPT ! -y",
+            "output 1: -s 198.51.100.1 61000:65095 -d 192.0.2.7 30394:30394 -i eth0 -p 6 -j ACCEPT",
+        ]
+    );
+    // Who opens asks.
+    let (groups, _) = named(&[&format!("{late} syn")], &closed(""));
+    assert_eq!(groups[0].to_string(), "tcp/61032 from 192.0.2.7");
+    // Several such ports of one server look like passive FTP.
+    let another = "output eth0 tcp 198.51.100.1:61040 > 192.0.2.7:30500 syn";
+    let (groups, _) = named(&[late, another], &closed(""));
+    assert_eq!(groups.len(), 1);
+    assert_eq!(groups[0].to_string(), "passive FTP data to 192.0.2.7");
+    assert!(groups[0].guessed);
+    let elsewhere = "output eth0 tcp 198.51.100.1:61040 > 192.0.2.8:30500 syn";
+    let (groups, _) = named(&[late, elsewhere], &closed(""));
+    assert_eq!(groups.len(), 2);
+    assert!(groups.iter().all(|it| !it.guessed));
+}
+
+#[test]
 fn what_the_rules_have_is_not_added_again() {
     let rules = closed("-A output -p udp -d 192.0.2.53 53 -j ACCEPT");
     let answer = "input eth0 udp 192.0.2.53:53 > 198.51.100.1:61000";

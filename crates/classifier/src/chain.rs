@@ -12,7 +12,7 @@ use crate::description::ChainDescription;
 use crate::interfaces::Interfaces;
 use crate::lookup::{Lookup, Preference};
 use crate::plain_rule::{Meets, PlainRule};
-use crate::simd::{Column, Simd};
+use crate::simd::{self, Column, Simd};
 
 /// One chain, ready for matching.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl CompiledChain {
         Self {
             lookup,
             policy,
-            outcomes: outcomes.map(Outcome::code).collect(),
+            outcomes: simd::table(outcomes.map(Outcome::code).collect()),
             follows,
             callees,
             compile_time: start.elapsed(),

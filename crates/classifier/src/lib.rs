@@ -15,12 +15,12 @@ mod block;
 mod chain;
 mod description;
 mod interfaces;
+mod intervals;
 mod lookup;
 mod plain_rule;
 mod probes;
 mod simd;
 mod tree;
-mod trie;
 
 use std::env;
 use std::sync::Arc;
@@ -41,7 +41,6 @@ use chain::{CompiledChain, Next};
 use interfaces::Interfaces;
 use lookup::Interface;
 use plain_rule::Probe;
-use probes::Probes;
 use simd::{Column, Simd, Unit, Work};
 
 /// The environment variable that forces an instruction set.
@@ -297,7 +296,7 @@ impl Work for DecideBatch<'_> {
         let interface = classifier.interface(self.step);
         let start = self.step.chain.position();
         let chain = &classifier.chains[start];
-        let probes = Probes::new(self.keys);
+        let probes = simd.probes(self.keys);
         let mut firsts = Column::ZERO;
         chain
             .lookup

@@ -18,64 +18,45 @@ pub(crate) struct Probes {
     pub(crate) kind: Column,
 }
 
-/// Stands behind the last packet of a batch that is not full.
-const NOBODY: PacketKey = PacketKey {
-    source: 0,
-    destination: 0,
-    source_port: 0,
-    destination_port: 0,
-    protocol: 0,
-    fragment: false,
-    syn: false,
-};
-
 impl Probes {
     /// At most [`BATCH`] keys.
     #[inline(always)]
     pub(crate) fn new(keys: &[PacketKey]) -> Self {
-        match keys.first_chunk() {
-            Some(all) => Self::of(all, BATCH),
-            None => {
-                let mut padded = [NOBODY; BATCH];
-                padded[..keys.len()].copy_from_slice(keys);
-                Self::of(&padded, keys.len())
-            }
+        let mut probes = Self::empty(keys.len());
+        for (packet, key) in keys.iter().enumerate().take(BATCH) {
+            probes.set(packet, key);
         }
+        probes
     }
 
-    /// Always all of them: the compiler makes few instructions of that.
+    /// So many packets without any content.
     #[inline(always)]
-    fn of(keys: &[PacketKey; BATCH], count: usize) -> Self {
-        let mut probes = Self {
+    pub(crate) fn empty(count: usize) -> Self {
+        Self {
             count,
             source: Column::ZERO,
             destination: Column::ZERO,
             source_port: Column::ZERO,
             destination_port: Column::ZERO,
             kind: Column::ZERO,
-        };
-        for (packet, key) in keys.iter().enumerate() {
-            probes.source.0[packet] = key.source;
-            probes.destination.0[packet] = key.destination;
-            probes.source_port.0[packet] = u32::from(key.source_port);
-            probes.destination_port.0[packet] = u32::from(key.destination_port);
-            probes.kind.0[packet] =
-                u32::from(key.protocol) << 2 | u32::from(key.fragment) << 1 | u32::from(key.syn);
         }
-        probes
+    }
+
+    /// Sets the fields of one packet.
+    #[inline(always)]
+    pub(crate) fn set(&mut self, packet: usize, key: &PacketKey) {
+        self.source.0[packet] = key.source;
+        self.destination.0[packet] = key.destination;
+        self.source_port.0[packet] = u32::from(key.source_port);
+        self.destination_port.0[packet] = u32::from(key.destination_port);
+        self.kind.0[packet] =
+            u32::from(key.protocol) << 2 | u32::from(key.fragment) << 1 | u32::from(key.syn);
     }
 
     /// Only these packets.
     #[inline(always)]
     pub(crate) fn pick(&self, packets: &[u8]) -> Self {
-        let mut picked = Self {
-            count: packets.len(),
-            source: Column::ZERO,
-            destination: Column::ZERO,
-            source_port: Column::ZERO,
-            destination_port: Column::ZERO,
-            kind: Column::ZERO,
-        };
+        let mut picked = Self::empty(packets.len());
         for (place, packet) in packets.iter().enumerate().take(BATCH) {
             let packet = usize::from(*packet) % BATCH;
             picked.source.0[place] = self.source.0[packet];

@@ -64,7 +64,8 @@ impl Outcome {
 
     #[inline]
     fn verdict(self) -> Verdict {
-        Verdict::ALL[(self.0 & Self::VERDICT) as usize % Verdict::ALL.len()]
+        let last = Verdict::ALL.len() - 1;
+        Verdict::ALL[((self.0 & Self::VERDICT) as usize).min(last)]
     }
 
     #[inline]
@@ -136,6 +137,16 @@ impl Batch {
         &slice::from_ref(&self.single[packet])[..usize::from(outcome.is_rule())]
     }
 
+    /// The one rule that a packet matched, or [`Place::NO_RULE`] of the chain
+    /// whose policy decided; `None` if it may have matched several.
+    #[inline(always)]
+    pub fn decider(&self, packet: usize) -> Option<Place> {
+        match self.outcome(packet).is_several() {
+            false => Some(self.single[packet]),
+            true => None,
+        }
+    }
+
     /// Adds `sum` to the counters of the rules that a packet matched, and of
     /// the policy if that decided. `chain` is where the packet started.
     #[inline(always)]
@@ -143,6 +154,31 @@ impl Batch {
         match self.outcome(packet).is_several() {
             false => counters.decider_mut(self.single[packet]).add(sum),
             true => self.count_several(packet, chain, sum, counters),
+        }
+    }
+
+    /// The same for all packets; `sum` says what to add for each.
+    #[inline(always)]
+    pub fn count_each(
+        &self,
+        chain: BuiltIn,
+        sum: impl Fn(usize) -> Counter,
+        counters: &mut CounterTable,
+    ) {
+        let deciders = counters.deciders_mut(chain);
+        let mut several = 0u64;
+        for (packet, outcome) in self.outcomes[..self.count].iter().enumerate() {
+            if outcome.is_several() {
+                several |= 1 << packet;
+            } else {
+                // All of these decided in the chain where they started.
+                deciders[self.single[packet].rule.wrapping_add(1) as usize].add(sum(packet));
+            }
+        }
+        while several != 0 {
+            let packet = several.trailing_zeros() as usize;
+            several &= several - 1;
+            self.count_several(packet, chain, sum(packet), counters);
         }
     }
 
@@ -232,7 +268,8 @@ impl Default for Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::Ruleset;
+    use crate::names::ChainName;
+    use crate::ruleset::{Rule, Ruleset};
 
     #[test]
     fn policy_rule_and_walk_are_counted_where_they_belong() {
@@ -259,6 +296,8 @@ mod tests {
             (batch.verdict(1), batch.matched(1)),
             (Verdict::Accept, &[rule][..])
         );
+        assert_eq!(batch.decider(0).map(|it| it.rule), Some(Place::NO_RULE));
+        assert_eq!((batch.decider(1), batch.decider(2)), (Some(rule), None));
 
         let mut counters = CounterTable::new(&Ruleset::new());
         batch.count(0, chain, Counter::of(60), &mut counters);
@@ -280,5 +319,39 @@ mod tests {
                 assert!(walk.is_several() && !walk.is_rule());
             }
         }
+    }
+
+    #[test]
+    fn walks_are_counted_rule_by_rule() {
+        let chain = BuiltIn::Input;
+        let mut ruleset = Ruleset::new();
+        for _ in 0..3 {
+            let name = ChainName::new("input").unwrap();
+            ruleset.append(&name, Rule::ANY).unwrap();
+        }
+        let mut trace = Trace::new();
+        for rule in [0, 2] {
+            trace.push(chain.position(), rule);
+        }
+        let mut batch = Batch::new();
+        batch.begin(2);
+        assert!(batch.len() == 2 && !batch.is_empty());
+        for (packet, ending) in [Ending::Policy, Ending::Rule].into_iter().enumerate() {
+            trace.end(ending);
+            batch.set_trace(packet, Verdict::Deny, &trace);
+            assert_eq!(batch.matched(packet), trace.matched());
+        }
+        let mut counters = CounterTable::new(&ruleset);
+        for packet in 0..2 {
+            batch.count(packet, chain, Counter::of(60), &mut counters);
+        }
+        let packets: Vec<u64> = counters.as_slice()[..4]
+            .iter()
+            .map(|it| it.packets)
+            .collect();
+        // The policy decided once; the rules before and behind the second matched twice.
+        assert_eq!(packets, [1, 2, 0, 2]);
+        batch.begin(0);
+        assert!(batch.is_empty());
     }
 }

@@ -43,6 +43,18 @@ pub enum Route {
 }
 
 impl Route {
+    /// The route of a packet, by whether its source is this machine's own,
+    /// whether its destination is, and whether that is a group of machines.
+    pub fn new(from_here: bool, to_here: bool, to_group: bool) -> Self {
+        match (from_here, to_here) {
+            (true, true) => Self::Within,
+            (true, false) => Self::FromHere,
+            (false, true) => Self::ToHere,
+            (false, false) if to_group => Self::ToHere,
+            (false, false) => Self::Through,
+        }
+    }
+
     /// The chains on the way, in order.
     pub fn chains(self) -> &'static [BuiltIn] {
         match self {
@@ -55,7 +67,7 @@ impl Route {
 }
 
 /// The addresses that are this machine's own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct LocalAddresses {
     networks: Vec<Network>,
 }
@@ -64,6 +76,8 @@ impl LocalAddresses {
     /// Every address in one of these networks is this machine's own, and so
     /// is every loopback address.
     pub fn new(networks: Vec<Network>) -> Self {
+        let mut networks = networks;
+        networks.push(Network::with_prefix(0x7f00_0000, 8));
         Self { networks }
     }
 
@@ -71,26 +85,35 @@ impl LocalAddresses {
     /// this machine and is not forwarded.
     #[inline]
     pub fn route(&self, source: u32, destination: u32) -> Route {
-        let from_here = self.contains(source);
-        let to_here = self.contains(destination);
-        match (from_here, to_here) {
-            (true, true) => Route::Within,
-            (true, false) => Route::FromHere,
-            (false, true) => Route::ToHere,
-            (false, false) if is_group(destination) => Route::ToHere,
-            (false, false) => Route::Through,
-        }
+        let (from_here, to_here) = self.sides(source, destination);
+        Route::new(from_here, to_here, is_group(destination))
     }
 
+    /// Whether a packet's source and its destination are this machine's own.
+    #[inline(always)]
+    pub fn sides(&self, source: u32, destination: u32) -> (bool, bool) {
+        (self.contains(source), self.contains(destination))
+    }
+
+    /// Directions alternate from packet to packet, so nothing branches on them.
+    #[inline(always)]
     fn contains(&self, address: u32) -> bool {
-        const LOOPBACK: Network = Network::with_prefix(0x7f00_0000, 8);
-        LOOPBACK.contains(address) || self.networks.iter().any(|it| it.contains(address))
+        let contains = |found, network: &Network| found | network.contains(address);
+        self.networks.iter().fold(false, contains)
+    }
+}
+
+impl Default for LocalAddresses {
+    /// Loopback addresses.
+    fn default() -> Self {
+        Self::new(Vec::new())
     }
 }
 
 /// Whether an address is multicast (224.0.0.0/4) or the limited broadcast.
+#[inline]
 pub fn is_group(address: u32) -> bool {
-    Network::with_prefix(0xe000_0000, 4).contains(address) || address == u32::MAX
+    Network::with_prefix(0xe000_0000, 4).contains(address) | (address == u32::MAX)
 }
 
 #[cfg(test)]

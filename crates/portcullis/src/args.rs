@@ -94,7 +94,7 @@ pub(crate) struct ReplayArgs {
 
     /// This machine's own address, or a network of them: to it is input, from it output, all
     /// else input, forward and output. May be given several times.
-    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network)]
+    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network, value_delimiter = ',')]
     #[arg(conflicts_with_all = ["chain", "steps"], help_heading = "Which chains a packet meets")]
     pub(crate) local: Vec<Network>,
 

@@ -58,7 +58,7 @@ impl Viewpoint {
             (None, None, Some(Direction::Outbound)) => vec![BuiltIn::Output],
             (None, None, Some(Direction::Inbound)) => vec![BuiltIn::Input],
             (None, None, None) => {
-                assumed.push("the capture does not say which way packets went: input is assumed");
+                assumed.push("the capture does not say which way packets went, nor does --local: input is assumed");
                 vec![BuiltIn::Input]
             }
         };

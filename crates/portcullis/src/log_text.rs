@@ -42,6 +42,10 @@ pub(crate) struct Condition {
 /// Bytes of one line, at most: what is longer is no log.
 const LONGEST: u64 = 1 << 16;
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// What rotated logs are packed with that is not unpacked here.
+const PACKED: [(&[u8], &str); 2] = [(b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
 
 /// Reads a whole file; `-` is standard input. Shows every packet to
 /// `use_entry`.
@@ -81,15 +85,13 @@ pub(crate) fn is_capture(path: &Path) -> anyhow::Result<bool> {
     Ok(CAPTURES.iter().any(|magic| start == magic))
 }
 
-/// How captures begin: pcap of both byte orders and resolutions, pcapng, and
-/// what zstd packed.
-const CAPTURES: [[u8; 4]; 6] = [
+/// How captures begin: pcap of both byte orders and resolutions, pcapng.
+const CAPTURES: [[u8; 4]; 5] = [
     [0xa1, 0xb2, 0xc3, 0xd4],
     [0xd4, 0xc3, 0xb2, 0xa1],
     [0xa1, 0xb2, 0x3c, 0x4d],
     [0x4d, 0x3c, 0xb2, 0xa1],
     [0x0a, 0x0d, 0x0d, 0x0a],
-    [0x28, 0xb5, 0x2f, 0xfd],
 ];
 
 /// Opens a file, unpacking it if need be.
@@ -100,8 +102,17 @@ fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
         Box::new(File::open(path)?)
     };
     let mut bytes = BufReader::new(bytes);
-    if bytes.fill_buf()?.starts_with(&GZIP) {
+    let start = bytes.fill_buf()?;
+    if start.starts_with(&GZIP) {
         return Ok(Box::new(BufReader::new(MultiGzDecoder::new(bytes))));
+    }
+    if start.starts_with(&ZSTD) {
+        let unpacked = zstd::Decoder::with_buffer(bytes)?;
+        return Ok(Box::new(BufReader::new(unpacked)));
+    }
+    if let Some((_, program)) = PACKED.iter().find(|(magic, _)| start.starts_with(magic)) {
+        let advice = format!("it is packed: try `{program} -dc FILE | portcullis ... -'");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
     }
     Ok(Box::new(bytes))
 }
@@ -166,30 +177,33 @@ impl Condition {
     pub(crate) fn remarks(&self) -> Vec<String> {
         let damaged: u64 = self.damaged.iter().map(|(_, it)| it.times).sum();
         [
-            (damaged, "damaged packet-log lines were left out"),
-            (self.joined, "lines had been broken and were joined"),
+            (damaged, "damaged packet-log line", "left out"),
+            (self.joined, "broken line", "joined"),
             (
                 self.without_tail,
-                "packets have no rule number, nor is it known whether they opened a connection: \
+                "packet",
+                "logged without a rule number, nor is it known whether a connection was opened: \
                  kernels before 2.2.10 did not write it",
             ),
-            (self.prose, "lines speak of packet logs and are none"),
+            (self.prose, "line", "left out: words about packet logs"),
             (
                 self.suspect,
-                "suspect fragments were dropped before any rule and are not packets here",
+                "suspect fragment",
+                "dropped before any rule, and left out here",
             ),
-            (
-                self.suppressed,
-                "kernel messages were suppressed and are missing",
-            ),
+            (self.suppressed, "kernel message", "suppressed and missing"),
             (
                 self.unknown_repetitions,
-                "repetitions are of a message before the beginning of the file and were left out",
+                "repetition",
+                "left out, of a message before the beginning of the file",
             ),
         ]
         .into_iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .filter_map(|(count, what, became)| match count {
+            0 => None,
+            1 => Some(format!("1 {what} was {became}")),
+            count => Some(format!("{count} {what}s were {became}")),
+        })
         .collect()
     }
 }

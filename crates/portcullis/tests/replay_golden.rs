@@ -16,7 +16,10 @@ fn packet_cases_through_the_binary() {
     let cases = packet_cases().unwrap();
     assert!(!cases.is_empty());
     for case in &cases {
-        check(case, case.bytes("packets.pcap").unwrap(), &[]);
+        for threads in ["1", "2", "3", "7"] {
+            let packets = case.bytes("packets.pcap").unwrap();
+            check(case, packets, &["--threads", threads]);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -59,14 +60,13 @@ fn any_number_of_threads_writes_the_same() {
     let scratch = Scratch::new();
     let mut captures = vec![day()];
     let shared = shared_folder().join("captures");
-    for name in [
-        "nmap-full-scan.pcap",
-        "ng-wireshark-sample.pcapng",
-        "sll-large.pcap",
-    ] {
-        let capture = shared.join(name);
-        assert!(capture.exists() || std::env::var_os("CI").is_none());
-        captures.extend(capture.exists().then_some(capture));
+    assert!(shared.exists() || std::env::var_os("CI").is_none());
+    if let Ok(folder) = fs::read_dir(shared) {
+        let files = folder.map(|entry| entry.unwrap().path());
+        captures.extend(files.filter(|path| {
+            let ending = path.extension().and_then(OsStr::to_str);
+            matches!(ending, Some("pcap" | "pcapng"))
+        }));
     }
     let results = ["1", "2", "3", "7"].map(|threads| {
         let written = format!("DENY=deny-{threads}.pcapng");
@@ -79,7 +79,8 @@ fn any_number_of_threads_writes_the_same() {
             &written,
         ];
         let output = run(scratch.replay(&captures).args(local));
-        assert!(output.status.success());
+        // Some of the captures are damaged.
+        assert!(matches!(output.status.code(), Some(0 | 1)));
         let written = fs::read(scratch.path(&format!("deny-{threads}.pcapng"))).unwrap();
         (output.stdout, written)
     });

@@ -113,62 +113,153 @@ fn the_article_is_done_in_an_afternoon() {
     assert_eq!(after.lines().count(), before.lines().count() + 4);
 }
 
-#[test]
-fn each_rule_that_is_taken_out_is_found_again() {
+/// Where denials are read from.
+#[derive(Clone, Copy, Debug)]
+enum Evidence {
+    Captures,
+    /// What replaying them logs.
+    Logs,
+}
+
+/// A capture, and how it is placed.
+type Recording<'a> = (&'a str, &'a [&'a str]);
+
+const DAY: Recording<'_> = ("day.pcapng", &[]);
+/// The inside capture has its packets again as they left.
+const LAN: Recording<'_> = (
+    "lan.pcapng",
+    &["--interface", "forward=eth0", "--interface", "output=eth0"],
+);
+const NIGHT: Recording<'_> = ("night.pcapng", &[]);
+
+/// What is suggested for a recording under some rules.
+fn suggested(
+    rules: &Path,
+    recording: Recording<'_>,
+    evidence: Evidence,
+    more: &[&str],
+) -> (Option<i32>, Value) {
+    let capture = examples().join(recording.0);
+    let log = rules.with_extension("messages");
+    let mut arguments = vec!["suggest", "--json", "--rules", path(rules)];
+    match evidence {
+        Evidence::Captures => {
+            arguments.push(path(&capture));
+            arguments.extend(recording.1);
+        }
+        Evidence::Logs => {
+            let mut replay = vec!["replay", path(&capture), "--rules", path(rules), "--quiet"];
+            replay.extend(["--log", path(&log)]);
+            replay.extend(LOCAL);
+            replay.extend(recording.1);
+            assert_eq!(portcullis(&replay).status.code(), Some(0));
+            arguments.push(path(&log));
+        }
+    }
+    arguments.extend(LOCAL);
+    arguments.extend(more);
+    let output = portcullis(&arguments);
+    let text = String::from_utf8_lossy(&output.stdout);
+    let error = String::from_utf8_lossy(&output.stderr);
+    let document = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{error}"));
+    (output.status.code(), document)
+}
+
+/// Takes each rule out of `whole`, lets what is missed then be suggested, and
+/// holds the result against `whole`: service is back, and nothing more is
+/// accepted. The number of rules that the recording needs.
+fn rules_found_again(whole: &Path, recording: Recording<'_>, evidence: Evidence) -> usize {
     let folder = tempfile::tempdir().unwrap();
-    let fixed = examples().join("fixed.rules");
-    let text = fs::read_to_string(&fixed).unwrap();
+    let text = fs::read_to_string(whole).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let less = folder.path().join("less.rules");
     let new = folder.path().join("new.rules");
-    let (mut needed, mut inside) = (0, 0);
+    fs::write(folder.path().join("whole.rules"), &text).unwrap();
+    let whole = folder.path().join("whole.rules");
+    // What the whole ruleset denies too is none of the rule's.
+    let (_, usual) = suggested(&whole, recording, evidence, &[]);
+    let usual = titles(&usual, &["offered", "asked"]);
+    let mut needed = 0;
     for (number, line) in lines.iter().enumerate() {
         if !line.ends_with("ACCEPT") && !line.ends_with("MASQ") {
             continue;
         }
-        let rest: Vec<&str> = lines
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != number)
-            .map(|(_, line)| *line)
-            .collect();
+        let mut rest = lines.clone();
+        rest.remove(number);
         fs::write(&less, rest.join("\n") + "\n").unwrap();
-        let way_out = ["--interface", "forward=eth0", "--interface", "output=eth0"];
-        for more in [&[][..], &way_out[..]] {
-            let (_, before) = suggest(&less, more);
-            // What the whole ruleset denies too is none of the rule's.
-            let (_, whole) = suggest(&fixed, more);
-            let usual = titles(&whole, &["offered", "asked"]);
-            let missed: Vec<String> = titles(&before, &["offered", "asked"])
-                .into_iter()
-                .filter(|title| !usual.contains(title))
-                .collect();
-            if missed.is_empty() {
-                continue;
-            }
-            needed += 1;
-            inside += usize::from(!more.is_empty());
-            let wanted = missed.iter().flat_map(|title| ["--wanted", title.as_str()]);
-            let mut arguments: Vec<&str> = wanted.collect();
-            arguments.extend(more);
-            arguments.extend(["--write", path(&new)]);
-            let (status, document) = suggest(&less, &arguments);
-            assert_eq!(status, Some(0), "{line}\n{document:#}");
-            assert_eq!(
-                newly_accepted(&fixed, &new),
-                [] as [Value; 0],
-                "{line}\n{document:#}"
-            );
-            let written = fs::read_to_string(&new).unwrap();
-            assert!(!written.contains("# Written anew"), "{line}\n{written}");
-            let (_, after) = suggest(&new, more);
-            let left = titles(&after, &["offered", "asked"]);
-            assert_eq!(left, usual, "{line}\n{after:#}");
+        let (_, before) = suggested(&less, recording, evidence, &[]);
+        let missed: Vec<String> = titles(&before, &["offered", "asked"])
+            .into_iter()
+            .filter(|title| !usual.contains(title))
+            .collect();
+        if missed.is_empty() {
+            continue;
         }
+        needed += 1;
+        let wanted = missed.iter().flat_map(|title| ["--wanted", title.as_str()]);
+        let mut arguments: Vec<&str> = wanted.collect();
+        arguments.extend(["--write", path(&new)]);
+        let (status, document) = suggested(&less, recording, evidence, &arguments);
+        assert_eq!(status, Some(0), "{line}\n{document:#}");
+        assert_eq!(
+            newly_accepted(&whole, &new),
+            [] as [Value; 0],
+            "{line}\n{document:#}"
+        );
+        let written = fs::read_to_string(&new).unwrap();
+        assert!(!written.contains("# Written anew"), "{line}\n{written}");
+        let (_, after) = suggested(&new, recording, evidence, &[]);
+        let left = titles(&after, &["offered", "asked"]);
+        assert_eq!(left, usual, "{line}\n{after:#}");
     }
-    // Most of the rules were used that day.
-    assert!(needed >= 20, "{needed}");
-    assert!(inside >= 1, "{inside}");
+    needed
+}
+
+#[test]
+fn each_rule_that_is_taken_out_is_found_again() {
+    let fixed = examples().join("fixed.rules");
+    for evidence in [Evidence::Captures, Evidence::Logs] {
+        // Most of the rules were used that day.
+        let needed = rules_found_again(&fixed, DAY, evidence);
+        assert!(needed >= 20, "{evidence:?}: {needed}");
+        let inside = rules_found_again(&fixed, LAN, evidence);
+        assert!(inside >= 2, "{evidence:?}: {inside}");
+    }
+}
+
+/// A ruleset with which the gateway is a name server, too, and root's ssh gets
+/// its answers.
+fn night_rules(folder: &Path) -> PathBuf {
+    let text = fs::read_to_string(examples().join("fixed.rules")).unwrap();
+    let input = "\
+/sbin/ipchains -A input -p udp -s 198.51.100.53 53 -d 198.51.100.1 53 -j ACCEPT
+/sbin/ipchains -A input -p udp -s 0/0 1024:65535 -d 198.51.100.1 53 -j ACCEPT
+/sbin/ipchains -A input -p tcp -s 0/0 1024:65535 -d 198.51.100.1 53 -j ACCEPT
+/sbin/ipchains -A input -p tcp -s 203.0.113.22 22 -d 198.51.100.1 512:1023 ! -y -j ACCEPT
+";
+    let output = "\
+/sbin/ipchains -A output -p udp -s 198.51.100.1 53 -d 0/0 1024:65535 -j ACCEPT
+/sbin/ipchains -A output -p tcp -s 198.51.100.1 53 -d 0/0 1024:65535 ! -y -j ACCEPT
+";
+    let mut text = text;
+    for (chain, rules) in [("input", input), ("output", output)] {
+        let last = format!("/sbin/ipchains -A {chain} -j DENY -l\n");
+        assert_eq!(text.matches(&last).count(), 1);
+        text = text.replace(&last, &format!("{rules}{last}"));
+    }
+    let rules = folder.join("night.rules");
+    fs::write(&rules, text).unwrap();
+    rules
+}
+
+#[test]
+fn name_servers_mail_passive_ftp_and_roots_ssh_are_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = night_rules(folder.path());
+    for evidence in [Evidence::Captures, Evidence::Logs] {
+        let needed = rules_found_again(&rules, NIGHT, evidence);
+        assert!(needed >= 14, "{evidence:?}: {needed}");
+    }
 }
 
 #[test]

@@ -120,28 +120,35 @@ impl Connection {
     ///
     /// If it is too long, cut short or not text.
     pub fn receive(&mut self) -> io::Result<Option<String>> {
-        let mut length = [0; 4];
-        match self.stream.read_exact(&mut length) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        let length = u32::from_be_bytes(length) as usize;
-        if length > LONGEST {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        // Memory follows what comes, not what was announced.
-        let mut bytes = Vec::new();
-        let taken = (&mut self.stream)
-            .take(length as u64)
-            .read_to_end(&mut bytes)?;
-        if taken < length {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let text = String::from_utf8(bytes);
-        text.map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        read_message(&mut self.stream)
     }
+}
+
+/// Reads one message from a connection; `None` where it ends.
+///
+/// # Errors
+///
+/// If the message is too long, cut short or not text.
+pub fn read_message(stream: &mut impl Read) -> io::Result<Option<String>> {
+    let mut length = [0; 4];
+    match stream.read_exact(&mut length) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    if length > LONGEST {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    // Memory follows what comes, not what was announced.
+    let mut bytes = Vec::new();
+    let taken = stream.take(length as u64).read_to_end(&mut bytes)?;
+    if taken < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let text = String::from_utf8(bytes);
+    text.map(Some)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Matcher, Trace};
 use portcullis_core::packet::PacketKey;
 use portcullis_core::ruleset::Verdict;
@@ -48,6 +49,37 @@ pub fn compare(
                 expected: (expected_verdict, expected_trace),
                 found: (found_verdict, found_trace),
             }));
+        }
+    }
+    Ok(keys.len())
+}
+
+/// Compares verdict and trace of every key, decided in batches. Returns how many were compared.
+pub fn compare_batches(
+    expected: &impl Matcher,
+    found: &impl Matcher,
+    step: &Step,
+    keys: &[PacketKey],
+) -> Result<usize, Box<Disagreement>> {
+    let (mut batch, mut scratch, mut trace) = (Batch::new(), Trace::new(), Trace::new());
+    for keys in keys.chunks(BATCH) {
+        found.decide_batch(step, keys, &mut batch, &mut scratch);
+        assert_eq!(batch.len(), keys.len());
+        for (packet, key) in keys.iter().enumerate() {
+            let verdict = expected.decide(step, key, &mut trace);
+            let mut said = Trace::new();
+            for place in batch.matched(packet) {
+                said.push(place.chain as usize, place.rule as usize);
+            }
+            said.end(batch.ending(packet));
+            if (verdict, &trace) != (batch.verdict(packet), &said) {
+                return Err(Box::new(Disagreement {
+                    step: *step,
+                    key: *key,
+                    expected: (verdict, trace),
+                    found: (batch.verdict(packet), said),
+                }));
+            }
         }
     }
     Ok(keys.len())

@@ -1,10 +1,8 @@
 //! What can be found, and how it is said.
 
-use std::net::Ipv4Addr;
-
 use portcullis_core::matcher::Place;
 use portcullis_core::names::InterfaceName;
-use portcullis_core::ruleset::{BuiltIn, Policy, PortRange, Ruleset, Target};
+use portcullis_core::ruleset::{BuiltIn, Network, Policy, PortRange, Target};
 
 use crate::Packet;
 
@@ -54,7 +52,9 @@ pub enum Kind {
         /// Whether all of them have the rule's own target.
         alike: bool,
     },
-    /// Packets come to the chain, but none that the rule could match.
+    /// Packets come to the chain, but none that the rule could match. The
+    /// example is one that it could, and the `others` are the rule that
+    /// decides about it before; none for the policy.
     NeverSent,
     /// Without the rule every packet meets the same verdict, and is logged if
     /// it was. The `others` are the rule that decides about the example then;
@@ -82,9 +82,44 @@ pub enum Kind {
     /// at least 1000, lets connections be opened as well. Rules for port 20
     /// are not meant, because active FTP needs them so, nor those for `lo`.
     OpenReplies,
-    /// An address 0.0.0.0 without a mask, where no packet has it: as a
-    /// destination, or as a source of anything but UDP.
+    /// A rule of input lets connections be opened from any port of anyone to
+    /// these, of which none is that of a service; not on `lo`.
+    OpenPorts(PortRange),
+    /// Rules (with the `others`) name an address 0.0.0.0 without a mask, where
+    /// no packet has it: as a destination, or as a source of anything but UDP.
+    /// Not those that deny it whatever the protocol.
     ZeroAddress,
+    /// The chain denies packets from 127.0.0.1 to 127.0.0.1 on `lo` of which
+    /// nothing but its policy or a rule for everything speaks.
+    LoopbackShut,
+    /// A rule accepts whatever comes from a private network (RFC 1918) or
+    /// from 127.0.0.0/8, and takes such packets on every interface.
+    Believed {
+        /// Which network.
+        network: Network,
+        /// Whether the machine forwards anything.
+        gateway: bool,
+    },
+    /// Rules (with the `others`) name an interface with a `!` before or a `*`
+    /// in it.
+    OddInterface(InterfaceName),
+    /// Rules (with the `others`) name an address that is in none of the
+    /// networks that rules name, but would be in one with another digit, or
+    /// with two of them the other way round; and no other address is near it.
+    /// Private networks (RFC 1918) are not asked about, for people number them
+    /// as they like. For rules about `lo`, 127.0.0.0/8 is such a network.
+    NearMiss {
+        /// The address, or a small network.
+        written: Network,
+        /// The network.
+        meant: Network,
+    },
+    /// Rules (with the `others`) speak of the beginning of the multicast
+    /// addresses 224.0.0.0/4: of an eighth of them or less.
+    PartOfMulticast(Network),
+    /// Rules (with the `others`) deny blocks of addresses that were reserved
+    /// once and have been handed out since.
+    HandedOut,
     /// `-j MASQ` for every packet.
     MasqEverything,
     /// A rule that denies on all interfaces but one takes packets on `lo`.
@@ -104,6 +139,9 @@ pub enum Kind {
     /// A rule accepts packets to an address that is not the machine's, and
     /// `forward` lets none through to it.
     NotLocal(u32),
+    /// Rules (with the `others`) let connections to a service out that root's
+    /// programs ask from ports below 1024, but none from there.
+    RootPorts,
     /// The machine's own connections share their ports with masqueraded ones.
     MasqPorts {
         /// The machine's ports.
@@ -146,7 +184,13 @@ impl Finding {
             | Kind::SilentDeny
             | Kind::SynFragments
             | Kind::NotLocal(_)
+            | Kind::RootPorts
+            | Kind::NearMiss { .. }
+            | Kind::PartOfMulticast(_)
+            | Kind::Believed { gateway: false, .. }
             | Kind::MasqPorts { .. } => Severity::Note,
+            // One may be a grudge, many are a list of that time.
+            Kind::HandedOut if self.others.len() < 2 => Severity::Note,
             _ => Severity::Warning,
         }
     }
@@ -166,7 +210,15 @@ impl Finding {
             Kind::SilentDeny => "silent-deny",
             Kind::SynFragments => "syn-fragments",
             Kind::OpenReplies => "open-replies",
+            Kind::OpenPorts(_) => "open-ports",
             Kind::ZeroAddress => "zero-address",
+            Kind::LoopbackShut => "loopback-shut",
+            Kind::Believed { .. } => "believed",
+            Kind::OddInterface(_) => "odd-interface",
+            Kind::NearMiss { .. } => "near-miss",
+            Kind::PartOfMulticast(_) => "part-of-multicast",
+            Kind::HandedOut => "handed-out",
+            Kind::RootPorts => "root-ports",
             Kind::MasqEverything => "masq-everything",
             Kind::LoopbackCaught => "loopback-caught",
             Kind::LocalPorts { .. } => "local-ports",
@@ -174,134 +226,6 @@ impl Finding {
             Kind::NotLocal(_) => "not-local",
             Kind::MasqPorts { .. } => "masq-ports",
         }
-    }
-
-    /// What is wrong, as a sentence.
-    pub fn message(&self, ruleset: &Ruleset) -> String {
-        let subject = match self.subject {
-            Subject::Rule(place) => name(ruleset, place),
-            Subject::Chain(chain) => format!("chain {}", ruleset.chains()[chain].name()),
-            Subject::Ruleset => "the ruleset".to_owned(),
-        };
-        let others = names(ruleset, &self.others);
-        match &self.kind {
-            Kind::Impossible => {
-                format!("{subject} can never match: no packet meets its conditions")
-            }
-            Kind::Shadowed { .. } => {
-                let take = if self.others.len() == 1 {
-                    "takes"
-                } else {
-                    "take"
-                };
-                format!("{subject} can never match: {others} {take} all packets that it speaks of")
-            }
-            Kind::NeverSent => {
-                format!("{subject} can never match: no such packet is sent to its chain")
-            }
-            Kind::Redundant => format!("{subject} changes nothing but its counter"),
-            Kind::CountsOnly => format!("{subject} has no target: it only counts"),
-            Kind::NoJumps => format!("no rule jumps to {subject}"),
-            Kind::NeverEntered => format!("no packet gets to {subject}"),
-            Kind::Loop => {
-                format!("{subject} jumps back into a chain that the packet is still in")
-            }
-            Kind::OpenPolicy(Policy::Masq) => {
-                format!("{subject} masquerades whatever no rule speaks of")
-            }
-            Kind::OpenPolicy(_) => format!("{subject} accepts whatever no rule speaks of"),
-            Kind::SilentDeny => {
-                format!("{subject} denies whatever no rule speaks of, and logs nothing")
-            }
-            Kind::SynFragments => {
-                format!("{subject} does not see fragments, which are accepted further on")
-            }
-            Kind::OpenReplies => {
-                format!("{subject} is for answers, but lets connections be opened too")
-            }
-            Kind::ZeroAddress => format!("{subject} speaks of the one address 0.0.0.0"),
-            Kind::MasqEverything => format!("{subject} masquerades every packet"),
-            Kind::LoopbackCaught => format!("{subject} takes packets on lo as well"),
-            Kind::LocalPorts { chain, named, used } => {
-                let more = match self.others.len() {
-                    0 => String::new(),
-                    1 => ", as 1 other rule does".to_owned(),
-                    count => format!(", as {count} other rules do"),
-                };
-                let what = match chain {
-                    BuiltIn::Output => "lets connections out from",
-                    _ => "lets answers in to",
-                };
-                format!(
-                    "{subject} {what} {}:{}{more}, but this machine opens connections from {}:{}",
-                    named.first, named.last, used.first, used.last
-                )
-            }
-            Kind::NoInterface(interface) => {
-                format!("{subject} names interface {interface}, which does not exist here")
-            }
-            Kind::NotLocal(address) => {
-                let address = Ipv4Addr::from_bits(*address);
-                format!(
-                    "{subject} accepts packets to {address}, which is not this machine, and \
-                     forward lets none through to it"
-                )
-            }
-            Kind::MasqPorts { used } => format!(
-                "this machine opens connections from {}:{}, among them the masquerading ports \
-                 {}:{}",
-                used.first, used.last, MASQ_PORTS.first, MASQ_PORTS.last
-            ),
-        }
-    }
-
-    /// What to do, if there is something to do.
-    pub fn advice(&self, ruleset: &Ruleset) -> Option<String> {
-        let chain = match self.subject {
-            Subject::Rule(place) => place.chain as usize,
-            Subject::Chain(chain) => chain,
-            Subject::Ruleset => 0,
-        };
-        let chain = ruleset.chains()[chain].name();
-        Some(match &self.kind {
-            Kind::Redundant => match self.others.first() {
-                Some(place) => format!(
-                    "without it {} does the same to the example",
-                    name(ruleset, *place)
-                ),
-                None => "without it the policy does the same to the example".to_owned(),
-            },
-            Kind::CountsOnly => "add -j with a target if it is meant to decide".to_owned(),
-            Kind::OpenPolicy(_) => format!("-P {chain} DENY closes it"),
-            Kind::SilentDeny => format!("-A {chain} -j DENY -l as the last rule writes them down"),
-            Kind::SynFragments => "a rule with -f, or a kernel that defragments (always_defrag), \
-                                   takes care of them"
-                .to_owned(),
-            Kind::OpenReplies => "add ! -y".to_owned(),
-            Kind::ZeroAddress => "every address is 0/0".to_owned(),
-            Kind::MasqEverything => {
-                "add -s with the network behind this machine, and -i with the way out".to_owned()
-            }
-            Kind::LoopbackCaught => format!("let lo pass before it: -I {chain} -i lo -j ACCEPT"),
-            Kind::LocalPorts { named, .. } => {
-                let count = self.others.len() + 1;
-                let these = match count {
-                    1 => "this rule".to_owned(),
-                    _ => format!("these {count} rules"),
-                };
-                format!(
-                    "either `sysctl -w net.ipv4.ip_local_port_range=\"{} {}\"' or change {these}",
-                    named.first, named.last
-                )
-            }
-            Kind::MasqPorts { .. } => {
-                let before = MASQ_PORTS.first - 1;
-                format!(
-                    "`sysctl -w net.ipv4.ip_local_port_range=\"32768 {before}\"' keeps them apart"
-                )
-            }
-            _ => return None,
-        })
     }
 
     /// Where it belongs in a list.
@@ -314,32 +238,16 @@ impl Finding {
     }
 }
 
-/// `rule 7 of input`.
-fn name(ruleset: &Ruleset, place: Place) -> String {
-    let chain = ruleset.chains()[place.chain as usize].name();
-    format!("rule {} of {chain}", place.rule + 1)
-}
-
-/// `rules 1, 2 and 7 of input`: of one chain.
-fn names(ruleset: &Ruleset, places: &[Place]) -> String {
-    const MOST: usize = 5;
-    let [first, .., last] = places else {
-        return places
-            .first()
-            .map_or_else(String::new, |it| name(ruleset, *it));
-    };
-    let chain = ruleset.chains()[first.chain as usize].name();
-    let numbers: Vec<String> = places.iter().map(|it| (it.rule + 1).to_string()).collect();
-    match numbers.len() {
-        count if count > MOST => format!(
-            "{count} rules of {chain} ({} to {})",
-            numbers[0],
-            last.rule + 1
-        ),
-        count => {
-            let before = numbers[..count - 1].join(", ");
-            format!("rules {before} and {} of {chain}", numbers[count - 1])
-        }
+/// Adds a rule to the finding of its kind.
+pub(super) fn add(
+    findings: &mut Vec<Finding>,
+    kind: Kind,
+    place: Place,
+    shown: Option<(BuiltIn, Packet)>,
+) {
+    match findings.iter_mut().find(|it| it.kind == kind) {
+        Some(finding) => finding.others.push(place),
+        None => findings.push(Finding::new(kind, Subject::Rule(place), shown)),
     }
 }
 

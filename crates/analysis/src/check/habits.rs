@@ -1,14 +1,13 @@
 //! Rules that mean what they say, but seldom what their author meant.
 
 use portcullis_core::matcher::Place;
-use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::protocol;
 use portcullis_core::ruleset::{
-    BuiltIn, Conditions, InterfacePattern, Network, Policy, PortRange, Rule, Sense, Target, Test,
-    Verdict,
+    BuiltIn, Conditions, Network, Policy, PortRange, Rule, Sense, Target, Test, Verdict,
 };
 
-use super::finding::{Finding, Kind, Subject, denies};
+use super::finding::{Finding, Kind, Subject, add, denies};
+use super::trust::loopback;
 use super::{Machine, Views, example};
 use crate::{Decided, Space, TooLarge};
 
@@ -28,10 +27,17 @@ pub(super) fn ask(
             syn_fragments(space, views, place, rule)?,
             open_replies(space, views, place, rule)?,
             loopback_caught(space, views, place, rule)?,
-            zero_address(space, views, place, rule),
             masq_everything(space, views, place, rule),
         ];
         findings.extend(questions.into_iter().flatten());
+        if is_zero_address(rule) {
+            add(
+                &mut findings,
+                Kind::ZeroAddress,
+                place,
+                views.shown(space, place),
+            );
+        }
     }
     Ok(findings)
 }
@@ -113,6 +119,8 @@ fn syn_fragments(
 const MOST_SERVICES: u16 = 1024;
 /// Ports that answers go to, at least.
 const FEWEST_LOCAL: u16 = 1000;
+/// Lower ports are those of services.
+const FIRST_LOCAL: u16 = 1023;
 /// Where active FTP opens its data connections from.
 const FTP_DATA: PortRange = PortRange::single(20);
 
@@ -125,15 +133,18 @@ fn open_replies(
     let conditions = &rule.conditions;
     let (from, to) = (conditions.source_ports, conditions.destination_ports);
     let width = |range: PortRange| range.last.checked_sub(range.first);
-    let for_answers = rule.target == Some(Target::Accept)
+    let accepts_tcp = rule.target == Some(Target::Accept)
         && conditions.syn.is_none()
         && conditions.protocol == Test::is(protocol::TCP.into())
         && !from.is_inverted()
         && !to.is_inverted()
-        && from.value != FTP_DATA
-        && width(from.value).is_some_and(|width| width < MOST_SERVICES)
         && width(to.value).is_some_and(|width| width >= FEWEST_LOCAL - 1);
-    if !for_answers {
+    let from_service =
+        from.value != FTP_DATA && width(from.value).is_some_and(|width| width < MOST_SERVICES);
+    let from_anyone = from.value == PortRange::ALL
+        && conditions.source == Test::is(Network::ANY)
+        && (FIRST_LOCAL..).contains(&to.value.first);
+    if !accepts_tcp || !(from_service || from_anyone) {
         return Ok(None);
     }
     let opening = space.conditions(&Conditions {
@@ -144,8 +155,12 @@ fn open_replies(
     let chain = BuiltIn::Input;
     let opened = space.intersect(views.of(chain).passage(place).matched, opening)?;
     let opened = space.subtract(opened, loopback)?;
+    let kind = match from_service {
+        true => Kind::OpenReplies,
+        false => Kind::OpenPorts(to.value),
+    };
     let shown = example(space, chain, opened);
-    Ok(shown.map(|shown| Finding::new(Kind::OpenReplies, Subject::Rule(place), Some(shown))))
+    Ok(shown.map(|shown| Finding::new(kind, Subject::Rule(place), Some(shown))))
 }
 
 fn loopback_caught(
@@ -176,35 +191,21 @@ fn loopback_caught(
     Ok(None)
 }
 
-/// The packets on `lo`.
-fn loopback(space: &mut Space) -> Result<crate::Region, TooLarge> {
-    let lo = InterfaceName::new("lo").unwrap_or(InterfaceName::EMPTY);
-    space.conditions(&Conditions {
-        interface: Test::is(InterfacePattern::Exact(lo)),
-        ..Conditions::ANY
-    })
-}
-
-fn zero_address(space: &Space, views: &Views<'_>, place: Place, rule: &Rule) -> Option<Finding> {
+fn is_zero_address(rule: &Rule) -> bool {
     let zero = Test::is(Network::with_prefix(0, 32));
     let conditions = &rule.conditions;
-    let udp = conditions.protocol == Test::is(protocol::UDP.into());
-    let meant = conditions.source == zero && udp;
-    if (conditions.destination == zero) || (conditions.source == zero && !meant) {
-        return Some(shown(space, views, place, Kind::ZeroAddress));
-    }
-    None
+    // DHCP asks from there, and forged addresses are denied as such.
+    let dhcp = conditions.protocol == Test::is(protocol::UDP.into());
+    let forged = denies(rule.target) && conditions.protocol == Test::is(0);
+    let destination = conditions.destination == zero;
+    let source = conditions.source == zero && !dhcp;
+    (destination || source) && !forged
 }
 
 fn masq_everything(space: &Space, views: &Views<'_>, place: Place, rule: &Rule) -> Option<Finding> {
     let everything = views.region(place) == space.everything();
-    (rule.target == Some(Target::Masq) && everything)
-        .then(|| shown(space, views, place, Kind::MasqEverything))
-}
-
-/// A finding with a packet that matches the rule.
-fn shown(space: &Space, views: &Views<'_>, place: Place, kind: Kind) -> Finding {
-    let mut each = views.each();
-    let packet = each.find_map(|(chain, it)| example(space, chain, it.passage(place).matched));
-    Finding::new(kind, Subject::Rule(place), packet)
+    (rule.target == Some(Target::Masq) && everything).then(|| {
+        let shown = views.shown(space, place);
+        Finding::new(Kind::MasqEverything, Subject::Rule(place), shown)
+    })
 }

@@ -1,15 +1,15 @@
 //! Rules that the machine contradicts.
 
-use portcullis_core::matcher::Place;
 use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::protocol;
 use portcullis_core::ruleset::{
     BuiltIn, Conditions, InterfacePattern, Network, PortRange, Ruleset, Target, Test, Verdict,
 };
 
-use super::finding::{Finding, Kind, MASQ_PORTS, Subject};
+use super::finding::{Finding, Kind, MASQ_PORTS, Subject, add};
+use super::trust::loopback;
 use super::{Views, example, places};
-use crate::{Packet, Space, TooLarge};
+use crate::{Space, TooLarge};
 
 /// What is known of the machine that the rules are for; nothing is asked
 /// about what is not known.
@@ -33,6 +33,7 @@ pub(super) fn ask(
         for chain in [BuiltIn::Input, BuiltIn::Output] {
             findings.extend(local_ports(space, views, chain, used)?);
         }
+        findings.extend(root_ports(space, views)?);
         findings.extend(masq_ports(space, views, used));
     }
     if let Some(addresses) = &machine.addresses {
@@ -55,22 +56,10 @@ impl Machine {
             if exists || pattern == InterfacePattern::ANY {
                 continue;
             }
-            add(
-                &mut findings,
-                Kind::NoInterface(*pattern.name()),
-                place,
-                None,
-            );
+            let kind = Kind::NoInterface(*pattern.name());
+            add(&mut findings, kind, place, None);
         }
         findings
-    }
-}
-
-/// Adds a rule to the finding of its kind.
-fn add(findings: &mut Vec<Finding>, kind: Kind, place: Place, shown: Option<(BuiltIn, Packet)>) {
-    match findings.iter_mut().find(|it| it.kind == kind) {
-        Some(finding) => finding.others.push(place),
-        None => findings.push(Finding::new(kind, Subject::Rule(place), shown)),
     }
 }
 
@@ -118,6 +107,49 @@ fn local_ports(
         if let Some(shown) = example(space, chain, refused) {
             let kind = Kind::LocalPorts { chain, named, used };
             add(&mut findings, kind, place, Some(shown));
+        }
+    }
+    Ok(findings)
+}
+
+/// Services that root's programs ask from ports below 1024 (rcmd(3),
+/// bindresvport(3)): ssh of that time, rexec, rlogin, rsh, lpd and NFS.
+const ASKED_BY_ROOT: [u16; 6] = [22, 512, 513, 514, 515, 2049];
+/// The ports that such programs take.
+const ROOT_PORTS: PortRange = PortRange {
+    first: 512,
+    last: 1023,
+};
+
+/// Rules that let connections out to such a service, but not one of them from
+/// root's ports.
+fn root_ports(space: &mut Space, views: &Views<'_>) -> Result<Vec<Finding>, TooLarge> {
+    let chain = BuiltIn::Output;
+    let decided = views.of(chain);
+    let mut findings = Vec::new();
+    for place in views.places() {
+        let rule = views.rule(place);
+        let conditions = &rule.conditions;
+        let service = conditions.destination_ports.value;
+        if rule.target != Some(Target::Accept)
+            || conditions.protocol != Test::is(protocol::TCP.into())
+            || conditions.destination_ports.is_inverted()
+            || service.first != service.last
+            || !ASKED_BY_ROOT.contains(&service.first)
+            || decided.passage(place).matched.is_empty()
+        {
+            continue;
+        }
+        let wanted = space.conditions(&Conditions {
+            source_ports: Test::is(ROOT_PORTS),
+            ..conditions.clone()
+        })?;
+        let loopback = loopback(space)?;
+        let wanted = space.subtract(wanted, loopback)?;
+        let passed = space.intersect(wanted, decided.verdict(Verdict::Accept))?;
+        if passed.is_empty() {
+            let shown = example(space, chain, wanted);
+            add(&mut findings, Kind::RootPorts, place, shown);
         }
     }
     Ok(findings)

@@ -3,11 +3,15 @@
 mod finding;
 mod habits;
 mod machine;
+mod names;
 mod reach;
 mod redundant;
+mod trust;
+mod words;
 
 pub use finding::{Finding, Kind, Severity, Subject};
 pub use machine::Machine;
+pub use words::names as places_in_words;
 
 use portcullis_core::matcher::Place;
 use portcullis_core::ruleset::{BuiltIn, Rule, Ruleset};
@@ -35,6 +39,10 @@ pub enum Question {
     Reach,
     /// Policies, logs, replies and fragments.
     Habits,
+    /// Names of interfaces and networks.
+    Names,
+    /// Senders that are believed, and `lo`.
+    Trust,
     /// What the machine contradicts.
     Machine,
     /// Whether a rule could be left out.
@@ -58,9 +66,11 @@ pub fn check(space: &mut Space, ruleset: &Ruleset, machine: &Machine) -> Checked
             return checked;
         }
     };
-    let questions: [(Question, Ask); 3] = [
+    let questions: [(Question, Ask); 5] = [
         (Question::Reach, reach::ask),
         (Question::Habits, habits::ask),
+        (Question::Names, names::ask),
+        (Question::Trust, trust::ask),
         (Question::Machine, machine::ask),
     ];
     for (question, ask) in questions {
@@ -129,6 +139,12 @@ impl Views<'_> {
 
     fn region(&self, place: Place) -> Region {
         self.conditions[place.chain as usize][place.rule as usize]
+    }
+
+    /// A packet that matches a rule.
+    fn shown(&self, space: &Space, place: Place) -> Option<(BuiltIn, Packet)> {
+        let mut each = self.each();
+        each.find_map(|(chain, it)| example(space, chain, it.passage(place).matched))
     }
 
     /// Whether some packet matches a rule.

@@ -26,7 +26,9 @@ impl Classes {
         // People speak of it, also when rules do not.
         patterns.extend(InterfaceName::new("lo").map(InterfacePattern::Exact));
         let is_prefix = |pattern: &InterfacePattern| matches!(pattern, InterfacePattern::Prefix(_));
-        patterns.sort_by_key(|pattern| (is_prefix(pattern), *pattern.name()));
+        // Names that only a slip can have come last: examples take the first.
+        let is_odd = |pattern: &InterfacePattern| pattern.name().as_str().starts_with('!');
+        patterns.sort_by_key(|pattern| (is_prefix(pattern), is_odd(pattern), *pattern.name()));
         patterns.dedup();
         let mut names: Vec<InterfaceName> = Vec::new();
         for pattern in &patterns {

@@ -1,6 +1,7 @@
 //! Denied packets, put together to conversations.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::Ipv4Addr;
 
 use portcullis_core::packet::{PacketKey, protocol};
 use portcullis_core::ruleset::{BuiltIn, PortRange};
@@ -35,6 +36,8 @@ pub(super) struct Conversation {
     /// Its packets, by place among the denials.
     pub(super) denials: Vec<usize>,
     pub(super) announced: Option<Announced>,
+    /// The pattern is a guess: nothing but the ports speaks for it.
+    pub(super) guessed: bool,
 }
 
 /// Ports from which kernels of the time open connections unless told otherwise.
@@ -58,6 +61,7 @@ pub(super) fn conversations(denials: &[Denial], setting: &Setting) -> Vec<Conver
                 way,
                 denials: Vec::new(),
                 announced: known.announcement(&flow, pattern).cloned(),
+                guessed: false,
             });
             found.len() - 1
         });
@@ -67,7 +71,49 @@ pub(super) fn conversations(denials: &[Denial], setting: &Setting) -> Vec<Conver
             conversation.way = way;
         }
     }
+    guess_passive_ftp(&mut found);
     found
+}
+
+/// High ports of one machine that connections of one other go to, at least, to
+/// look like passive FTP.
+const FEWEST_DATA: usize = 2;
+
+/// Who opens connections from high ports to several high ports of another
+/// that nobody knows has most likely an FTP control connection with it. Of that
+/// a log shows nothing where the rules let it through.
+fn guess_passive_ftp(conversations: &mut [Conversation]) {
+    let Some(passive) = PATTERNS.iter().find(|it| it.needs_ftp) else {
+        return;
+    };
+    let looks_so = |it: &Conversation| {
+        let flow = &it.flow;
+        let chosen =
+            fits(passive.opener, flow.opener.port) && fits(passive.answerer, flow.answerer.port);
+        let asked_here = match it.way {
+            Way::Out => true,
+            Way::Through => Ipv4Addr::from_bits(flow.opener.address).is_private(),
+            Way::In | Way::Within => false,
+        };
+        it.pattern.is_none() && flow.protocol == passive.transport.number() && chosen && asked_here
+    };
+    let pair = |it: &Conversation| (it.flow.opener.address, it.flow.answerer.address);
+    let mut ports: BTreeMap<(u32, u32), BTreeSet<u16>> = BTreeMap::new();
+    for it in conversations.iter().filter(|it| looks_so(it)) {
+        ports
+            .entry(pair(it))
+            .or_default()
+            .insert(it.flow.answerer.port);
+    }
+    for it in conversations.iter_mut().filter(|it| looks_so(it)) {
+        if ports
+            .get(&pair(it))
+            .is_some_and(|it| it.len() >= FEWEST_DATA)
+        {
+            it.pattern = Some(passive);
+            it.guessed = true;
+        }
+    }
 }
 
 fn way(denial: &Denial, setting: &Setting, opener: u32) -> Way {
@@ -154,9 +200,21 @@ impl<'a> Known<'a> {
             }
             (Some(_), _) => (asking, as_question),
             (None, Some(_)) => (answering, as_answer),
-            (None, None) if answers(key) => (answering, None),
+            (None, None) if answers(key) || self.is_late_answer(denial) => (answering, None),
             (None, None) => (asking, None),
         }
+    }
+
+    /// Whether a packet goes on with a connection that this machine opened:
+    /// it opens none, and comes to a port that this machine asks from.
+    fn is_late_answer(&self, denial: &Denial) -> bool {
+        let key = &denial.packet.key;
+        let own = self.setting.port_range.0;
+        key.protocol == protocol::TCP
+            && !key.syn
+            && is_arriving(denial, self.setting)
+            && own.contains(key.destination_port)
+            && !own.contains(key.source_port)
     }
 
     /// The first pattern that fits. Where only an answer to this machine was

@@ -83,6 +83,8 @@ pub struct Group {
     pub times: (String, String),
     /// What an FTP control connection said about it.
     pub announced: Option<Announced>,
+    /// Nothing but its ports speaks for the pattern.
+    pub guessed: bool,
 }
 
 /// Services of one machine that one peer may ask for before it is a scan.
@@ -269,6 +271,7 @@ impl Group {
             denials: Vec::new(),
             times: (denials[conversation.denials[0]].when.clone(), String::new()),
             announced: conversation.announced.clone(),
+            guessed: conversation.guessed,
         }
     }
 
@@ -312,6 +315,9 @@ impl Group {
 
     /// A short name of the service: the pattern's, or `tcp/6346`.
     pub fn service(&self) -> String {
+        if matches!(self.stance, Stance::Scan { .. }) {
+            return "scan".to_owned();
+        }
         let protocol = match self.protocol {
             protocol::ICMP => "icmp".to_owned(),
             protocol::TCP => "tcp".to_owned(),
@@ -319,7 +325,6 @@ impl Group {
             number => return format!("protocol-{number}"),
         };
         match (self.stance, self.pattern, self.answerer.ports.first()) {
-            (Stance::Scan { .. }, ..) => "scan".to_owned(),
             (Stance::Fragments, ..) => format!("{protocol}-fragments"),
             (_, Some(pattern), _) => pattern.name.to_owned(),
             (_, None, Some(port)) => format!("{protocol}/{port}"),

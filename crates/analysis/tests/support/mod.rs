@@ -33,7 +33,8 @@ pub(crate) fn packets() -> Vec<Packet> {
     packets
 }
 
-fn keys(source: u32, destination: u32) -> Vec<PacketKey> {
+/// Every key of the small world between two addresses.
+pub(crate) fn keys(source: u32, destination: u32) -> Vec<PacketKey> {
     let key = |protocol, source_port, destination_port, fragment, syn| PacketKey {
         source,
         destination,

@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 
 use super::Rows;
+use crate::intervals::Intervals;
 use crate::plain_rule::PlainRule;
 use crate::simd::Line;
-use crate::trie::Trie;
 
 /// A field's intervals, each with the row of the rules that accept it.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
-    /// Bits of a value.
-    bits: u32,
     /// The last value of each interval but the last.
     lasts: Vec<u32>,
     rows: Vec<u32>,
@@ -63,11 +61,7 @@ impl Field {
                 rows.push(row);
             }
         }
-        Self {
-            bits: width,
-            lasts,
-            rows,
-        }
+        Self { lasts, rows }
     }
 
     /// The row of each interval.
@@ -83,8 +77,8 @@ impl Field {
     }
 
     /// Ready to be searched.
-    pub(super) fn finish(&self) -> Trie {
-        Trie::new(self.bits, &self.lasts, &self.rows)
+    pub(super) fn finish(&self) -> Intervals {
+        Intervals::new(&self.lasts, &self.rows)
     }
 }
 

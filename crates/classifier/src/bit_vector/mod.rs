@@ -7,59 +7,41 @@
 
 mod field;
 mod products;
+mod services;
 
 use portcullis_core::batch::BATCH;
 
 use field::Field;
-use products::{Products, distinct};
+use products::Products;
+use services::{Services, kind_of};
 
 use crate::interfaces::Interfaces;
-use crate::plain_rule::{PlainRule, Probe, Protocol};
+use crate::intervals::Intervals;
+use crate::plain_rule::{PlainRule, Probe};
 use crate::probes::Probes;
 use crate::simd::{Column, Line, Simd};
-use crate::trie::Trie;
 
 /// Rules in one bit vector. Rows grow with the rules, and so do their number:
 /// memory grows with the square.
 pub(crate) const MAX_RULES: usize = 2048;
 
-/// At most so many lines of bits are intersected beforehand.
-const MAX_COMBINED: usize = 1 << 16;
-
-/// Distinct values of protocol and kind together.
-const KINDS: usize = 1024;
+/// So few packets of a batch go one by one.
+const FEW_PACKETS: usize = 4;
 
 /// Up to [`MAX_RULES`] rules as rows of bits.
 #[derive(Clone, Debug)]
 pub(crate) struct BitVector {
-    source: Trie,
-    destination: Trie,
+    source: Intervals,
+    destination: Intervals,
     services: Services,
     /// For each interface class its row; empty if no rule tests interfaces.
     interfaces: Vec<u32>,
     rows: Rows,
-    /// For few rules the answers themselves.
-    products: Option<Products>,
+    /// For few rules the answers themselves, for each interface class; just one
+    /// if no rule tests interfaces.
+    products: Vec<Products>,
     /// The rule number of each bit, rising; last `u32::MAX`, for no rule.
     numbers: Vec<u32>,
-}
-
-/// Rows for ports, protocol and kind.
-#[derive(Clone, Debug)]
-enum Services {
-    /// One row for all of them: entry `source + destination + kind`.
-    Combined {
-        source_port: Trie,
-        destination_port: Trie,
-        kinds: Vec<u32>,
-        entries: Vec<u32>,
-    },
-    /// Three rows.
-    Apart {
-        source_port: Trie,
-        destination_port: Trie,
-        kinds: Vec<u32>,
-    },
 }
 
 /// Distinct rows of bits, all of one length.
@@ -90,10 +72,11 @@ impl BitVector {
         let mut numbers: Vec<u32> = rules.iter().map(|rule| rule.number).collect();
         let rows = rows.finish();
         let products = match &services {
-            Services::Combined { entries, .. } if interfaces.is_empty() => {
-                Products::new(&source, &destination, entries, &rows, &numbers)
+            Services::Combined { entries, .. } => {
+                let fields = (&source, &destination, &**entries);
+                Products::of_classes(fields, &rows, &interfaces, &numbers)
             }
-            _ => None,
+            Services::Apart { .. } => Vec::new(),
         };
         numbers.push(u32::MAX);
         Self {
@@ -117,25 +100,17 @@ impl BitVector {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        let (a, b, c, more) = match &self.services {
-            Services::Combined {
-                source_port,
-                destination_port,
-                kinds,
-                entries,
-            } => (source_port, destination_port, kinds, entries.len()),
-            Services::Apart {
-                source_port,
-                destination_port,
-                kinds,
-            } => (source_port, destination_port, kinds, 0),
-        };
-        let fields = [&self.source, &self.destination, a, b];
-        let words = c.len() + more + self.interfaces.len() + self.numbers.len();
-        fields.map(Trie::memory_bytes).iter().sum::<usize>()
+        let words = self.interfaces.len() + self.numbers.len();
+        self.source.memory_bytes()
+            + self.destination.memory_bytes()
+            + self.services.memory_bytes()
             + words * size_of::<u32>()
             + self.rows.lines.len() * size_of::<Line>()
-            + self.products.as_ref().map_or(0, Products::memory_bytes)
+            + self
+                .products
+                .iter()
+                .map(Products::memory_bytes)
+                .sum::<usize>()
     }
 
     /// The first rule from number `from` on that matches.
@@ -148,7 +123,7 @@ impl BitVector {
         from: u32,
     ) -> Option<u32> {
         if from == 0
-            && let Some(products) = &self.products
+            && let Some(products) = self.products(class)
             && let Some(entry) = self.services.entry(probe)
         {
             return products.first(probe, entry);
@@ -179,7 +154,7 @@ impl BitVector {
                     self.destination.find(probe.destination),
                     source_port.find(u32::from(probe.source_port())),
                     destination_port.find(u32::from(probe.destination_port())),
-                    kinds[kind_of(probe)],
+                    kinds.find(kind_of(probe)),
                     interface.unwrap_or(source),
                 ];
                 simd.first_common(self.rows.get(rows), bit)
@@ -206,6 +181,14 @@ impl BitVector {
             count += usize::from(lowest < *best);
         }
         let open = &open[..count];
+        if count <= FEW_PACKETS {
+            for packet in open {
+                let packet = usize::from(*packet) % BATCH;
+                let found = self.first(simd, &probes.get(packet), class, 0);
+                best.0[packet] = best.0[packet].min(found.unwrap_or(u32::MAX));
+            }
+            return;
+        }
         let picked;
         let probes = match count == probes.count {
             true => probes,
@@ -232,7 +215,7 @@ impl BitVector {
         firsts: &mut Column,
     ) {
         let count = probes.count;
-        if let Some(products) = &self.products
+        if let Some(products) = self.products(class)
             && let Some(services) = self.services.entry_each(simd, probes)
         {
             let addresses = [&probes.source, &probes.destination];
@@ -260,7 +243,21 @@ impl BitVector {
                 simd.first_common_each(lines, length, &rows, count, firsts);
             }
         }
+        // No bit stands for no rule, which is the last number.
+        let last = self.numbers.len() as u32 - 1;
+        for first in &mut firsts.0 {
+            *first = (*first).min(last);
+        }
         simd.look_up(&self.numbers, firsts, count);
+    }
+
+    /// The answers for packets of an interface class, if they are there.
+    #[inline(always)]
+    fn products(&self, class: u32) -> Option<&Products> {
+        match self.interfaces.is_empty() {
+            true => self.products.first(),
+            false => self.products.get(class as usize),
+        }
     }
 
     /// For each packet its rows: source, destination, services or source
@@ -280,7 +277,6 @@ impl BitVector {
         let mut rows = [Column::ZERO; 6];
         rows[0] = self.source.find_each(simd, source, count);
         rows[1] = self.destination.find_each(simd, destination, count);
-        let mut kind = *kind;
         match &self.services {
             Services::Combined { entries, .. } => {
                 rows[2] = self
@@ -296,8 +292,7 @@ impl BitVector {
             } => {
                 rows[2] = by_source.find_each(simd, source_port, count);
                 rows[4] = by_destination.find_each(simd, destination_port, count);
-                simd.look_up(kinds, &mut kind, count);
-                rows[5] = kind;
+                rows[5] = kinds.find_each(simd, kind, count);
             }
         }
         if let Some(row) = self.interfaces.get(class as usize) {
@@ -323,105 +318,6 @@ impl BitVector {
     }
 }
 
-impl Services {
-    fn new(rows: &mut field::RowStore, rules: &[PlainRule]) -> Self {
-        let port = |range: (u16, u16)| (u32::from(range.0), u32::from(range.1));
-        // Rows of single fields go to a store of their own: combined, they are
-        // not needed any more.
-        let mut apart = rows.fork();
-        let mut source_port = Field::new(&mut apart, rules, 16, |rule| {
-            port(rule.meets.source_port.range())
-        });
-        let mut destination_port = Field::new(&mut apart, rules, 16, |rule| {
-            port(rule.meets.destination_port.range())
-        });
-        let mut kinds = kind_rows(&mut apart, rules);
-        let (a, b, c) = (
-            distinct(source_port.rows()),
-            distinct(destination_port.rows()),
-            distinct(&kinds),
-        );
-        let count = a.len() * b.len() * c.len();
-        if count * apart.length() > MAX_COMBINED {
-            let place = rows.append(apart);
-            source_port.renumber(|row| row + place);
-            destination_port.renumber(|row| row + place);
-            kinds.iter_mut().for_each(|row| *row += place);
-            return Self::Apart {
-                source_port: source_port.finish(),
-                destination_port: destination_port.finish(),
-                kinds,
-            };
-        }
-        let apart = apart.finish();
-        let mut entries = Vec::with_capacity(count);
-        for source in &a {
-            for destination in &b {
-                let both = and(apart.row(*source), apart.row(*destination));
-                for kind in &c {
-                    entries.push(rows.add(&and(&both, apart.row(*kind))));
-                }
-            }
-        }
-        let number_in = |rows: &[u32], stride: usize| {
-            let rows = rows.to_vec();
-            move |row: u32| (rows.binary_search(&row).unwrap_or(0) * stride) as u32
-        };
-        source_port.renumber(number_in(&a, b.len() * c.len()));
-        destination_port.renumber(number_in(&b, c.len()));
-        let number = number_in(&c, 1);
-        for kind in &mut kinds {
-            *kind = number(*kind);
-        }
-        Self::Combined {
-            source_port: source_port.finish(),
-            destination_port: destination_port.finish(),
-            kinds,
-            entries,
-        }
-    }
-}
-
-impl Services {
-    /// The place of a packet in `entries`, if services have one.
-    #[inline(always)]
-    fn entry(&self, probe: &Probe) -> Option<usize> {
-        let Self::Combined {
-            source_port,
-            destination_port,
-            kinds,
-            ..
-        } = self
-        else {
-            return None;
-        };
-        let source = source_port.find(u32::from(probe.source_port()));
-        let destination = destination_port.find(u32::from(probe.destination_port()));
-        Some((source + destination + kinds[kind_of(probe)]) as usize)
-    }
-
-    /// The same for many packets.
-    #[inline(always)]
-    fn entry_each<S: Simd>(&self, simd: S, probes: &Probes) -> Option<Column> {
-        let Self::Combined {
-            source_port,
-            destination_port,
-            kinds,
-            ..
-        } = self
-        else {
-            return None;
-        };
-        let count = probes.count;
-        let mut places = source_port.find_each(simd, &probes.source_port, count);
-        places.add(&destination_port.find_each(simd, &probes.destination_port, count));
-        let mut kind = probes.kind;
-        simd.look_up(kinds, &mut kind, count);
-        places.add(&kind);
-        Some(places)
-    }
-}
-
 impl Rows {
     /// How many there are.
     fn count(&self) -> usize {
@@ -441,45 +337,6 @@ impl Rows {
     fn row(&self, row: u32) -> &[Line] {
         &self.lines[row as usize * self.length..][..self.length]
     }
-}
-
-fn and(a: &[Line], b: &[Line]) -> Vec<Line> {
-    let both = |(a, b): (&Line, &Line)| Line(std::array::from_fn(|word| a.0[word] & b.0[word]));
-    a.iter().zip(b).map(both).collect()
-}
-
-#[inline(always)]
-fn kind_of(probe: &Probe) -> usize {
-    usize::from(probe.protocol) << 2 | usize::from(probe.kind % 4)
-}
-
-/// For each protocol and kind its row.
-fn kind_rows(rows: &mut field::RowStore, rules: &[PlainRule]) -> Vec<u32> {
-    // Protocols that no rule names share a row.
-    let named = |number: u8| {
-        rules.iter().any(|rule| {
-            let protocol = rule.meets.protocol;
-            matches!(protocol, Protocol::Is(n) | Protocol::IsNot(n) if n == number)
-        })
-    };
-    let mut kinds = vec![0; KINDS];
-    let mut unnamed: [Option<u32>; 4] = [None; 4];
-    for number in 0..=u8::MAX {
-        let named = named(number);
-        for kind in 0..4 {
-            let row = match unnamed[kind] {
-                Some(row) if !named => row,
-                _ => rows.add_rules(rules, |rule| {
-                    rule.meets.protocol.contains(number) && rule.meets.kinds >> kind & 1 != 0
-                }),
-            };
-            if !named {
-                unnamed[kind] = Some(row);
-            }
-            kinds[usize::from(number) << 2 | kind] = row;
-        }
-    }
-    kinds
 }
 
 fn interface_rows(

@@ -3,25 +3,25 @@
 //! small.
 //!
 //! Two of the three lead to a *pair*, a row that they share; pair and third
-//! lead to the first match. The third is the one with the fewest rows that
-//! keeps the number of meetings of the other two small.
+//! lead to the first match. The third is the one with the fewest rows with which
+//! both tables stay small.
 
 use super::Rows;
 use super::field::{Field, RowStore};
+use crate::intervals::Intervals;
 use crate::plain_rule::Probe;
-use crate::simd::{Column, Line, Simd};
-use crate::trie::Trie;
+use crate::simd::{self, Column, Line, Simd};
 
 /// Meetings of two at most.
 const MAX_MEETINGS: usize = 3 << 16;
 /// Meetings of a pair and the third at most.
-const MAX_FIRSTS: usize = 1 << 21;
+const MAX_FIRSTS: usize = 1 << 20;
 
 /// The first match by source, destination and service.
 #[derive(Clone, Debug)]
 pub(super) struct Products {
-    source: Trie,
-    destination: Trie,
+    source: Intervals,
+    destination: Intervals,
     /// For each entry of the services its part of a place.
     services: Vec<u32>,
     third: Third,
@@ -40,13 +40,35 @@ enum Third {
 }
 
 impl Products {
+    /// One for each interface class, whose rows are given, or for all if none
+    /// is. The rows of services and the rules of the bits are as in
+    /// [`new`](Self::new). Empty if the tables would be too large.
+    pub(super) fn of_classes(
+        fields: (&Field, &Field, &[u32]),
+        rows: &Rows,
+        interfaces: &[u32],
+        numbers: &[u32],
+    ) -> Vec<Self> {
+        if interfaces.is_empty() {
+            let all = Self::new(fields, rows, None, 1, numbers);
+            return all.into_iter().collect();
+        }
+        let share = interfaces.len();
+        let classes = interfaces.iter();
+        let classes = classes.map(|row| Self::new(fields, rows, Some(*row), share, numbers));
+        classes.collect::<Option<_>>().unwrap_or_default()
+    }
+
+    /// For the rules that are also in the row `among`, with a `share` of what
+    /// tables may take.
+    ///
     /// `services` are the rows of services, `numbers` the rules of the bits.
     /// `None` if the tables would be too large.
-    pub(super) fn new(
-        source: &Field,
-        destination: &Field,
-        services: &[u32],
+    fn new(
+        (source, destination, services): (&Field, &Field, &[u32]),
         rows: &Rows,
+        among: Option<u32>,
+        share: usize,
         numbers: &[u32],
     ) -> Option<Self> {
         let sources = distinct(source.rows());
@@ -58,10 +80,10 @@ impl Products {
             (Third::Service, &kinds, [&sources, &destinations]),
         ];
         ways.sort_by_key(|(_, third, _)| third.len());
-        let (third, last, two) = ways
-            .into_iter()
-            .find(|(_, _, [a, b])| a.len() * b.len() <= MAX_MEETINGS)?;
-        let (pairs, both) = meet(two, last.len(), rows, numbers.len())?;
+        let (third, last, pairs, both) = ways.into_iter().find_map(|(third, last, two)| {
+            let (pairs, both) = meet(two, last.len(), rows, among, share)?;
+            Some((third, last, pairs, both))
+        })?;
         let strides = match third {
             Third::Source => [1, kinds.len(), 1],
             Third::Destination => [kinds.len(), 1, 1],
@@ -70,10 +92,12 @@ impl Products {
         Some(Self {
             source: placed(source, &sources, strides[0]),
             destination: placed(destination, &destinations, strides[1]),
-            services: services
-                .iter()
-                .map(|row| place(*row, &kinds, strides[2]))
-                .collect(),
+            services: simd::table(
+                services
+                    .iter()
+                    .map(|row| place(*row, &kinds, strides[2]))
+                    .collect(),
+            ),
             third,
             pairs,
             firsts: first_matches(&both, last, rows, numbers),
@@ -126,14 +150,18 @@ impl Products {
 }
 
 /// All meetings of two lists of rows: for each the number of its pair times
-/// `stride`, and the rows of the pairs.
+/// `stride`, and the rows of the pairs; `None` if they are too many.
 fn meet(
     [a, b]: [&Vec<u32>; 2],
     stride: usize,
     rows: &Rows,
-    bits: usize,
+    among: Option<u32>,
+    share: usize,
 ) -> Option<(Vec<u32>, Rows)> {
-    let mut store = RowStore::new(bits);
+    if a.len() * b.len() * share > MAX_MEETINGS {
+        return None;
+    }
+    let mut store = RowStore::new(rows.length * 512);
     let mut pairs = Vec::with_capacity(a.len() * b.len());
     let mut both = rows.row(a[0]).to_vec();
     for a in a {
@@ -141,8 +169,13 @@ fn meet(
             for ((both, a), b) in both.iter_mut().zip(rows.row(*a)).zip(rows.row(*b)) {
                 *both = Line(std::array::from_fn(|word| a.0[word] & b.0[word]));
             }
+            if let Some(row) = among {
+                for (both, among) in both.iter_mut().zip(rows.row(row)) {
+                    *both = Line(std::array::from_fn(|word| both.0[word] & among.0[word]));
+                }
+            }
             let pair = store.add(&both) as usize * stride;
-            if pair + stride > MAX_FIRSTS {
+            if (pair + stride) * share > MAX_FIRSTS {
                 return None;
             }
             pairs.push(pair as u32);
@@ -191,7 +224,7 @@ fn set_bits(row: &[Line]) -> impl Iterator<Item = usize> {
 }
 
 /// The field's intervals with places in a table for their rows.
-fn placed(field: &Field, rows: &[u32], stride: usize) -> Trie {
+fn placed(field: &Field, rows: &[u32], stride: usize) -> Intervals {
     let mut field = field.clone();
     field.renumber(|row| place(row, rows, stride));
     field.finish()

@@ -1,20 +1,18 @@
 //! The operations for CPUs with AVX2 and BMI2.
 
 use std::arch::x86_64::{
-    __m256i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_cvtsi32_si128, _mm_loadl_epi64, _mm_movemask_epi8,
-    _mm_prefetch, _mm_set1_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_andnot_si256,
-    _mm256_castsi256_ps, _mm256_cmpeq_epi16, _mm256_cmpeq_epi32, _mm256_i32gather_epi32,
-    _mm256_loadu_si256, _mm256_mask_i32gather_epi32, _mm256_max_epu16, _mm256_min_epu32,
-    _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_or_si256, _mm256_set1_epi16,
-    _mm256_set1_epi32, _mm256_setzero_si256, _mm256_srl_epi32, _mm256_storeu_si256,
+    __m256i, _MM_HINT_T0, _mm_cmpeq_epi8, _mm_loadl_epi64, _mm_movemask_epi8, _mm_prefetch,
+    _mm_set1_epi8, _mm256_add_epi32, _mm256_and_si256, _mm256_castsi256_ps, _mm256_cmpeq_epi16,
+    _mm256_cmpeq_epi32, _mm256_i32gather_epi32, _mm256_loadu_si256, _mm256_max_epu16,
+    _mm256_max_epu32, _mm256_min_epu32, _mm256_movemask_epi8, _mm256_movemask_ps, _mm256_or_si256,
+    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_storeu_si256,
     _mm256_sub_epi16, _mm256_subs_epu16, _mm256_testz_si256, _mm256_xor_si256, _pext_u32,
     _pext_u64,
 };
 
-use super::{Column, Line, Simd, Thresholds, Work, first_line};
+use super::{Borders, Column, Line, Simd, Thresholds, Work, borders, first_line};
 use crate::block::{Block, LANES};
 use crate::plain_rule::Probe;
-use crate::trie;
 
 /// Proof that the CPU has AVX2 and BMI2.
 #[derive(Clone, Copy, Debug)]
@@ -51,16 +49,9 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn descend(
-        self,
-        trie: &[u32],
-        values: &Column,
-        shift: u32,
-        entries: &mut Column,
-        count: usize,
-    ) -> bool {
+    fn rank(self, borders: &Borders, numbers: &Column, count: usize) -> Column {
         // SAFETY: `self` is the proof of AVX2.
-        unsafe { descend(trie, values, shift, entries, count) }
+        unsafe { rank(borders, numbers, count) }
     }
 
     #[inline(always)]
@@ -151,27 +142,25 @@ fn look_up(table: &[u32], numbers: &mut Column, count: usize) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn descend(trie: &[u32], values: &Column, shift: u32, entries: &mut Column, count: usize) -> bool {
-    let last = _mm256_set1_epi32(last_place(trie));
-    let (bit, slots) = (
-        _mm256_set1_epi32(trie::NODE as i32),
-        _mm256_set1_epi32(trie::SLOTS as i32 - 1),
-    );
-    let shift = _mm_cvtsi32_si128(shift as i32);
-    let mut any = 0;
-    for (entry, value) in chunks(entries, count).zip(values.0.as_chunks().0) {
-        let found = load(entry);
-        // The bit of nodes is the sign, by which lanes are chosen.
-        any |= _mm256_movemask_ps(_mm256_castsi256_ps(found));
-        let slot = _mm256_and_si256(_mm256_srl_epi32(load(value), shift), slots);
-        let place = _mm256_add_epi32(_mm256_andnot_si256(bit, found), slot);
-        let place = _mm256_min_epu32(place, last);
-        // SAFETY: every place is in the trie.
-        let below =
-            unsafe { _mm256_mask_i32gather_epi32::<4>(found, trie.as_ptr().cast(), place, found) };
-        store(entry, below);
+fn rank(borders: &Borders, numbers: &Column, count: usize) -> Column {
+    let mut ranks = Column::ZERO;
+    let values: &[[u32; LANES]] = numbers.0.as_chunks().0;
+    for (rank, value) in chunks(&mut ranks, count).zip(values) {
+        let value = load(value);
+        let mut place = _mm256_setzero_si256();
+        for level in 0..borders.depth() {
+            let level = borders::Line::numbers(borders.level(level));
+            // SAFETY: a place on a level is lower than the number of its numbers.
+            let border = unsafe { _mm256_i32gather_epi32::<4>(level.as_ptr().cast(), place) };
+            // There is no comparison of unsigned numbers, but a maximum: all ones where the border
+            // is as high as the number.
+            let reaches = _mm256_cmpeq_epi32(_mm256_max_epu32(border, value), border);
+            let right = _mm256_add_epi32(_mm256_set1_epi32(1), reaches);
+            place = _mm256_add_epi32(_mm256_add_epi32(place, place), right);
+        }
+        store(rank, place);
     }
-    any != 0
+    ranks
 }
 
 /// The first `count` numbers eight by eight, and perhaps some more.

@@ -1,20 +1,26 @@
 //! The operations for CPUs with AVX-512 F, BW, DQ and VL.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm_cmpeq_epi8_mask, _mm_cvtsi32_si128, _mm_cvtsi128_si64, _mm_loadl_epi64,
-    _mm_set1_epi8, _mm256_or_si256, _mm256_set1_epi16, _mm256_testn_epi32_mask, _mm512_add_epi32,
-    _mm512_and_si512, _mm512_andnot_si512, _mm512_castsi256_si512, _mm512_castsi512_si128,
-    _mm512_cmple_epu16_mask, _mm512_i32gather_epi32, _mm512_inserti64x4, _mm512_loadu_si512,
-    _mm512_mask_i32gather_epi32, _mm512_mask_mov_epi64, _mm512_maskz_compress_epi64,
-    _mm512_min_epu32, _mm512_set1_epi32, _mm512_srl_epi32, _mm512_storeu_si512,
-    _mm512_test_epi32_mask, _mm512_test_epi64_mask, _pext_u64,
+    __m256i, __m512i, _mm_cmpeq_epi8_mask, _mm_cvtsi128_si64, _mm_loadl_epi64, _mm_set1_epi8,
+    _mm256_or_si256, _mm256_set1_epi16, _mm256_testn_epi32_mask, _mm512_add_epi32,
+    _mm512_and_si512, _mm512_castsi256_si512, _mm512_castsi512_si128, _mm512_castsi512_si256,
+    _mm512_cmple_epu16_mask, _mm512_cmplt_epu32_mask, _mm512_i32gather_epi32, _mm512_inserti64x4,
+    _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_mov_epi32, _mm512_mask_mov_epi64,
+    _mm512_maskz_compress_epi64, _mm512_maskz_loadu_epi8, _mm512_min_epu32, _mm512_or_si512,
+    _mm512_permutex2var_epi32, _mm512_permutexvar_epi32, _mm512_set1_epi32, _mm512_setr_epi32,
+    _mm512_setzero_si512, _mm512_shuffle_i64x2, _mm512_slli_epi32, _mm512_srli_epi32,
+    _mm512_storeu_si512, _mm512_test_epi32_mask, _mm512_test_epi64_mask, _pext_u64,
 };
+use std::mem::offset_of;
+
+use portcullis_core::batch::BATCH;
+use portcullis_core::packet::PacketKey;
 
 use super::avx2::{differs, last_place, outside, prefetch};
-use super::{Column, Line, Simd, Thresholds, Work, first_line};
+use super::{Borders, Column, Line, Simd, Thresholds, Work, borders, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
-use crate::trie;
+use crate::probes::Probes;
 
 /// Proof that the CPU has AVX-512 as far as it is used here, AVX2 and BMI2.
 #[derive(Clone, Copy, Debug)]
@@ -49,22 +55,21 @@ impl Avx512 {
 
 impl Simd for Avx512 {
     #[inline(always)]
+    fn probes(self, keys: &[PacketKey]) -> Probes {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { probes(keys) }
+    }
+
+    #[inline(always)]
     fn look_up(self, table: &[u32], numbers: &mut Column, count: usize) {
         // SAFETY: `self` is the proof of AVX-512.
         unsafe { look_up(table, numbers, count) }
     }
 
     #[inline(always)]
-    fn descend(
-        self,
-        trie: &[u32],
-        values: &Column,
-        shift: u32,
-        entries: &mut Column,
-        count: usize,
-    ) -> bool {
+    fn rank(self, borders: &Borders, numbers: &Column, count: usize) -> Column {
         // SAFETY: `self` is the proof of AVX-512.
-        unsafe { descend(trie, values, shift, entries, count) }
+        unsafe { rank(borders, numbers, count) }
     }
 
     #[inline(always)]
@@ -110,6 +115,65 @@ impl Simd for Avx512 {
     }
 }
 
+/// Sixteen keys at a time, transposed; what is left over goes one by one.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn probes(keys: &[PacketKey]) -> Probes {
+    const {
+        assert!(size_of::<PacketKey>() == 16);
+        assert!(offset_of!(PacketKey, source) == 0 && offset_of!(PacketKey, destination) == 4);
+        assert!(offset_of!(PacketKey, source_port) == 8);
+        assert!(offset_of!(PacketKey, destination_port) == 10);
+        assert!(offset_of!(PacketKey, protocol) == 12 && offset_of!(PacketKey, fragment) == 13);
+        assert!(offset_of!(PacketKey, syn) == 14);
+    }
+    // All of a key but the byte behind its fields.
+    const FIELDS: u64 = 0x7fff_7fff_7fff_7fff;
+    let (full, rest) = keys.as_chunks::<16>();
+    let mut probes = Probes::empty(keys.len());
+    let first_words = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29);
+    let last_words = _mm512_add_epi32(first_words, _mm512_set1_epi32(2));
+    for (place, chunk) in full.iter().enumerate().take(BATCH / 16) {
+        let four = |place: usize| {
+            // SAFETY: four keys follow; bytes that are masked are not read.
+            unsafe { _mm512_maskz_loadu_epi8(FIELDS, chunk[4 * place..].as_ptr().cast()) }
+        };
+        let (a, b, c, d) = (four(0), four(1), four(2), four(3));
+        let pair = |words, a, b| _mm512_permutex2var_epi32(a, words, b);
+        let (addresses, more_addresses) = (pair(first_words, a, b), pair(first_words, c, d));
+        let (others, more_others) = (pair(last_words, a, b), pair(last_words, c, d));
+        let low = |a, b| _mm512_inserti64x4::<1>(a, _mm512_castsi512_si256(b));
+        let high = |a, b| _mm512_shuffle_i64x2::<0b11_10_11_10>(a, b);
+        let ports = low(others, more_others);
+        let protocols = high(others, more_others);
+        let bits = |mask| _mm512_set1_epi32(mask);
+        let kinds = _mm512_or_si512(
+            _mm512_slli_epi32::<2>(_mm512_and_si512(protocols, bits(0xff))),
+            _mm512_or_si512(
+                _mm512_and_si512(_mm512_srli_epi32::<7>(protocols), bits(2)),
+                _mm512_srli_epi32::<16>(protocols),
+            ),
+        );
+        let columns = [
+            (&mut probes.source, low(addresses, more_addresses)),
+            (&mut probes.destination, high(addresses, more_addresses)),
+            (
+                &mut probes.source_port,
+                _mm512_and_si512(ports, bits(0xffff)),
+            ),
+            (&mut probes.destination_port, _mm512_srli_epi32::<16>(ports)),
+            (&mut probes.kind, kinds),
+        ];
+        for (column, values) in columns {
+            store_numbers(&mut column.0.as_chunks_mut().0[place], values);
+        }
+    }
+    for (place, key) in (16 * full.len()..BATCH).zip(rest) {
+        probes.set(place, key);
+    }
+    probes
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load(line: &Line) -> __m512i {
@@ -117,41 +181,138 @@ fn load(line: &Line) -> __m512i {
     unsafe { _mm512_loadu_si512(line.0.as_ptr().cast()) }
 }
 
+/// Small tables are looked up in registers: gathering takes one load for each packet.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn look_up(table: &[u32], numbers: &mut Column, count: usize) {
-    let last = _mm512_set1_epi32(last_place(table));
-    for chunk in chunks(numbers, count) {
-        let place = _mm512_min_epu32(load_numbers(chunk), last);
-        // SAFETY: every place is in the table.
-        let found = unsafe { _mm512_i32gather_epi32::<4>(place, table.as_ptr().cast()) };
-        store_numbers(chunk, found);
+    let (lines, rest) = table.as_chunks::<16>();
+    let chunks = chunks(numbers, count);
+    match (lines, rest) {
+        ([a], []) => {
+            let a = load_numbers(a);
+            for chunk in chunks {
+                store_numbers(chunk, _mm512_permutexvar_epi32(load_numbers(chunk), a));
+            }
+        }
+        ([a, b], []) => {
+            for chunk in chunks {
+                store_numbers(chunk, pick(load_numbers(chunk), a, b));
+            }
+        }
+        ([a, b, c, d], []) => {
+            for chunk in chunks {
+                store_numbers(chunk, pick_of_four(load_numbers(chunk), [a, b, c, d]));
+            }
+        }
+        ([a, b, c, d, e, f, g, h], []) => {
+            let lines = [a, b, c, d, e, f, g, h];
+            for chunk in chunks {
+                store_numbers(chunk, pick_of_eight(load_numbers(chunk), lines));
+            }
+        }
+        _ => {
+            let last = _mm512_set1_epi32(last_place(table));
+            for chunk in chunks {
+                let place = _mm512_min_epu32(load_numbers(chunk), last);
+                // SAFETY: every place is in the table.
+                let found = unsafe { _mm512_i32gather_epi32::<4>(place, table.as_ptr().cast()) };
+                store_numbers(chunk, found);
+            }
+        }
     }
+}
+
+/// A search for several chunks of sixteen numbers at once, which hides how long each step takes: an
+/// array of ranks for one of numbers. Levels of up to eight lines are looked up in registers. (A
+/// macro, for the compiler keeps arrays in memory that loops go over.)
+macro_rules! search {
+    ($borders:expr, $values:expr, [$($chunk:literal),*]) => {{
+        let (borders, values) = ($borders, $values);
+        let mut places = [$({ let _: usize = $chunk; _mm512_setzero_si512() }),*];
+        macro_rules! step {
+            ($border:expr) => {{
+                let border = $border;
+                places = [$(below(places[$chunk], border(places[$chunk]), values[$chunk])),*];
+            }};
+        }
+        for level in 0..borders.depth() {
+            let level = borders.level(level);
+            match level {
+                [line] => {
+                    let line = load_numbers(&line.0);
+                    step!(|place| _mm512_permutexvar_epi32(place, line));
+                }
+                [a, b] => step!(|place| pick(place, &a.0, &b.0)),
+                [a, b, c, d] => step!(|place| pick_of_four(place, [&a.0, &b.0, &c.0, &d.0])),
+                [a, b, c, d, e, f, g, h] => {
+                    let lines = [&a.0, &b.0, &c.0, &d.0, &e.0, &f.0, &g.0, &h.0];
+                    step!(|place| pick_of_eight(place, lines));
+                }
+                _ => {
+                    let level = borders::Line::numbers(level);
+                    // SAFETY: a place on a level is lower than the number of its numbers.
+                    step!(|place| unsafe {
+                        _mm512_i32gather_epi32::<4>(place, level.as_ptr().cast())
+                    });
+                }
+            }
+        }
+        places
+    }};
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn descend(trie: &[u32], values: &Column, shift: u32, entries: &mut Column, count: usize) -> bool {
-    let last = _mm512_set1_epi32(last_place(trie));
-    let (bit, slots) = (
-        _mm512_set1_epi32(trie::NODE as i32),
-        _mm512_set1_epi32(trie::SLOTS as i32 - 1),
-    );
-    let shift = _mm_cvtsi32_si128(shift as i32);
-    let mut any = 0;
-    for (entry, value) in chunks(entries, count).zip(values.0.as_chunks().0) {
-        let found = load_numbers(entry);
-        let nodes = _mm512_test_epi32_mask(found, bit);
-        any |= nodes;
-        let slot = _mm512_and_si512(_mm512_srl_epi32(load_numbers(value), shift), slots);
-        let place = _mm512_add_epi32(_mm512_andnot_si512(bit, found), slot);
-        let place = _mm512_min_epu32(place, last);
-        // SAFETY: every place is in the trie.
-        let below =
-            unsafe { _mm512_mask_i32gather_epi32::<4>(found, nodes, place, trie.as_ptr().cast()) };
-        store_numbers(entry, below);
+fn rank(borders: &Borders, numbers: &Column, count: usize) -> Column {
+    let mut ranks = Column::ZERO;
+    let all: &[[u32; 16]] = numbers.0.as_chunks().0;
+    let chunks = ranks.0.as_chunks_mut().0;
+    if count <= 16 {
+        let places = search!(borders, [load_numbers(&all[0])], [0]);
+        store_numbers(&mut chunks[0], places[0]);
+    } else {
+        let load = |chunk: usize| load_numbers(&all[chunk]);
+        let values = [load(0), load(1), load(2), load(3)];
+        let places = search!(borders, values, [0, 1, 2, 3]);
+        for (chunk, place) in chunks.iter_mut().zip(places) {
+            store_numbers(chunk, place);
+        }
     }
-    any != 0
+    ranks
+}
+
+/// The places below `places`: the right ones where the border is lower than the value.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn below(places: __m512i, borders: __m512i, values: __m512i) -> __m512i {
+    let left = _mm512_add_epi32(places, places);
+    let right = _mm512_cmplt_epu32_mask(borders, values);
+    _mm512_mask_add_epi32(left, right, left, _mm512_set1_epi32(1))
+}
+
+/// Numbers of two lines by the lowest five bits of their places.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn pick(places: __m512i, a: &[u32; 16], b: &[u32; 16]) -> __m512i {
+    _mm512_permutex2var_epi32(load_numbers(a), places, load_numbers(b))
+}
+
+/// Numbers of four lines by the lowest six bits of their places.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn pick_of_four(places: __m512i, [a, b, c, d]: [&[u32; 16]; 4]) -> __m512i {
+    let high = _mm512_test_epi32_mask(places, _mm512_set1_epi32(32));
+    _mm512_mask_mov_epi32(pick(places, a, b), high, pick(places, c, d))
+}
+
+/// Numbers of eight lines by the lowest seven bits of their places.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn pick_of_eight(places: __m512i, [a, b, c, d, e, f, g, h]: [&[u32; 16]; 8]) -> __m512i {
+    let high = _mm512_test_epi32_mask(places, _mm512_set1_epi32(64));
+    let (low_lines, high_lines) = ([a, b, c, d], [e, f, g, h]);
+    let low = pick_of_four(places, low_lines);
+    _mm512_mask_mov_epi32(low, high, pick_of_four(places, high_lines))
 }
 
 /// The first `count` numbers sixteen by sixteen, and perhaps some more.

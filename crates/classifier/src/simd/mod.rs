@@ -12,6 +12,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod borders;
 mod portable;
 #[cfg(test)]
 mod tests;
@@ -19,9 +20,13 @@ mod tests;
 use std::fmt;
 
 use portcullis_core::batch::BATCH;
+use portcullis_core::packet::PacketKey;
+
+pub(crate) use borders::Borders;
 
 use crate::block::Block;
 use crate::plain_rule::Probe;
+use crate::probes::Probes;
 
 /// 512 bits of a bit vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,22 +62,21 @@ impl Column {
 
 /// What an instruction set does for the matcher.
 pub(crate) trait Simd: Copy {
+    /// The fields of at most [`BATCH`] packets, field by field.
+    #[inline(always)]
+    fn probes(self, keys: &[PacketKey]) -> Probes {
+        Probes::new(keys)
+    }
+
     /// Puts in the place of each of the first `count` numbers the entry of
-    /// `table` that it names, or the last one if there is none. What becomes of
-    /// further numbers is left open. `table` must have an entry.
+    /// `table` that it names; that there is one is the caller's promise, another
+    /// entry of the table is found otherwise. What becomes of further numbers is
+    /// left open. `table` must have an entry.
     fn look_up(self, table: &[u32], numbers: &mut Column, count: usize);
 
-    /// Goes one step down a trie: of the first `count` entries each that names
-    /// a node becomes the one in that node that the bits of its value above
-    /// `shift` name. Whether there was any. Further entries may go, too.
-    fn descend(
-        self,
-        trie: &[u32],
-        values: &Column,
-        shift: u32,
-        entries: &mut Column,
-        count: usize,
-    ) -> bool;
+    /// For the first `count` numbers how many borders lie below each. What the
+    /// rest becomes is left open.
+    fn rank(self, borders: &Borders, numbers: &Column, count: usize) -> Column;
 
     /// The first bit from bit `from` on that is set in all rows, which are of
     /// one length.
@@ -101,6 +105,15 @@ pub(crate) trait Simd: Copy {
     /// Starts to fetch the cache line that `item` begins in and the `lines`
     /// after it.
     fn prefetch<T>(self, item: &T, lines: usize);
+}
+
+/// Brings a table that is to be looked up in to a length that fills registers,
+/// if it is small.
+pub(crate) fn table(mut entries: Vec<u32>) -> Vec<u32> {
+    if entries.len() <= 128 {
+        entries.resize(entries.len().next_power_of_two().max(16), 0);
+    }
+    entries
 }
 
 /// Something to be compiled for each instruction set.

@@ -1,9 +1,8 @@
 //! The operations for every CPU; the twins of all the others.
 
-use super::{Column, Line, Simd, Thresholds, first_line};
+use super::{Borders, Column, Line, Simd, Thresholds, borders, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
-use crate::trie;
 
 /// Needs nothing of the CPU.
 #[derive(Clone, Copy, Debug)]
@@ -19,22 +18,16 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
-    fn descend(
-        self,
-        trie: &[u32],
-        values: &Column,
-        shift: u32,
-        entries: &mut Column,
-        count: usize,
-    ) -> bool {
-        let mut any = false;
-        for (entry, value) in entries.0.iter_mut().zip(values.0).take(count) {
-            if let Some(node) = trie::node(*entry) {
-                any = true;
-                *entry = trie[node + trie::slot(value, shift)];
+    fn rank(self, borders: &Borders, numbers: &Column, count: usize) -> Column {
+        let mut ranks = Column::ZERO;
+        // Level by level for all of them: no step waits for the one before.
+        for level in 0..borders.depth() {
+            let level = borders::Line::numbers(borders.level(level));
+            for (rank, number) in ranks.0.iter_mut().zip(numbers.0).take(count) {
+                *rank = 2 * *rank + u32::from(level[*rank as usize] < number);
             }
         }
-        any
+        ranks
     }
 
     #[inline(always)]

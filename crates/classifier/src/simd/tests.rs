@@ -1,11 +1,12 @@
 //! Every operation of every instruction set against its portable twin.
 
+use portcullis_core::packet::PacketKey;
 use portcullis_testkit::generate::Random;
 
-use super::{Column, InstructionSet, Line, Simd, Thresholds, Work};
+use super::{Borders, Column, InstructionSet, Line, Simd, Thresholds, Work, table as table_of};
 use crate::block::Block;
 use crate::plain_rule::{Address, Meets, PlainRule, Ports, Probe, Protocol};
-use crate::trie;
+use crate::probes::Probes;
 
 /// Everything the operations say about some random input.
 struct Answers(u64);
@@ -30,29 +31,31 @@ impl Work for Answers {
 
             let count = random.below(65) as usize;
             let values = Column(std::array::from_fn(|_| edge(&mut random)));
-            let table: Vec<u32> = (0..=random.below(200))
-                .map(|_| random.next() as u32)
-                .collect();
-            let mut found = Column(values.0.map(|value| match value % 3 {
-                0 => value,
-                _ => value % 256,
-            }));
+            let table = (0..=random.below(200)).map(|_| random.next() as u32);
+            let table = table_of(table.collect());
+            let length = table.len() as u32;
+            let mut found = Column(values.0.map(|value| value % length));
             simd.look_up(&table, &mut found, count);
             answers.extend(found.0[..count].iter().map(|it| u64::from(*it)));
 
-            let tables = 2 + random.below(3);
-            let trie: Vec<u32> = (0..tables * trie::SLOTS)
-                .map(|_| random.next() as u32)
-                .collect();
-            let mut entries = Column(std::array::from_fn(|_| match random.below(2) {
-                0 => random.below(1 << 31),
-                _ => (random.below(tables) * trie::SLOTS) | trie::NODE,
-            }));
-            let shift = 6 * random.below(5);
-            let any = simd.descend(&trie, &values, shift, &mut entries, count);
-            // What lies behind the packets may be a node, too.
-            answers.push(u64::from(any || !count.is_multiple_of(16)));
-            answers.extend(entries.0[..count].iter().map(|it| u64::from(*it)));
+            let mut numbers: Vec<u32> = (0..random.below(600)).map(|_| edge(&mut random)).collect();
+            numbers.sort_unstable();
+            let ranks = simd.rank(&Borders::new(&numbers), &values, count);
+            answers.extend(ranks.0[..count].iter().map(|it| u64::from(*it)));
+
+            let keys: Vec<PacketKey> = (0..count).map(|_| key(&mut random)).collect();
+            let probes = simd.probes(&keys);
+            let Probes {
+                count,
+                source,
+                destination,
+                source_port,
+                destination_port,
+                kind,
+            } = probes;
+            for column in [source, destination, source_port, destination_port, kind] {
+                answers.extend(column.0[..count].iter().map(|it| u64::from(*it)));
+            }
 
             let all: Vec<Line> = (0..lines * 20).map(|_| sparse(&mut random)).collect();
             let mut starts = || Column(std::array::from_fn(|_| random.below(20)));
@@ -110,6 +113,18 @@ fn edge(random: &mut Random) -> u32 {
         1 => u32::MAX,
         2 => 0x7fff_ffff + random.below(3),
         _ => random.next() as u32,
+    }
+}
+
+fn key(random: &mut Random) -> PacketKey {
+    PacketKey {
+        source: edge(random),
+        destination: edge(random),
+        source_port: edge(random) as u16,
+        destination_port: edge(random) as u16,
+        protocol: edge(random) as u8,
+        fragment: random.below(2) == 0,
+        syn: random.below(2) == 0,
     }
 }
 

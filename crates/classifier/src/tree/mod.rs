@@ -21,6 +21,9 @@ use crate::simd::{Column, Simd, Thresholds};
 use gate::Gate;
 use ternary::bits_of;
 
+/// How many packets ahead the blocks of a leaf are fetched.
+const AHEAD: usize = 8;
+
 /// Several trees with their storage.
 #[derive(Clone, Debug)]
 pub(crate) struct Forest {
@@ -58,6 +61,44 @@ struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry(u32);
 
+/// A packet on its way through a tree.
+#[derive(Clone, Copy, Debug)]
+struct Walker {
+    packet: u32,
+    entry: Entry,
+    /// Where the next entry stands.
+    slot: u32,
+}
+
+/// Packets on their way, at most all of a batch.
+#[derive(Clone, Debug)]
+struct Walkers {
+    all: [Walker; BATCH],
+    count: usize,
+}
+
+impl Walkers {
+    const NONE: Self = Self {
+        all: [Walker {
+            packet: 0,
+            entry: Entry::NOTHING,
+            slot: 0,
+        }; BATCH],
+        count: 0,
+    };
+
+    /// Adds a walker on a condition, without a branch.
+    #[inline(always)]
+    fn add(&mut self, packet: u32, entry: Entry, condition: bool) {
+        self.all[self.count % BATCH] = Walker {
+            packet,
+            entry,
+            slot: 0,
+        };
+        self.count += usize::from(condition);
+    }
+}
+
 impl Entry {
     const NOTHING: Self = Self(0);
     const NODE: u32 = 1 << 31;
@@ -75,6 +116,11 @@ impl Entry {
     #[inline(always)]
     fn is_node(self) -> bool {
         self.0 & Self::NODE != 0
+    }
+
+    #[inline(always)]
+    fn is_leaf(self) -> bool {
+        !self.is_node() & (self != Self::NOTHING)
     }
 
     #[inline(always)]
@@ -149,6 +195,9 @@ impl Forest {
     }
 
     /// Lowers each of `best` to the first match of its probe, if that is lower.
+    ///
+    /// All packets go through a tree together, step by step, so that the memory
+    /// that one needs is fetched while the others are worked on.
     #[inline(always)]
     pub(crate) fn lower_batch<S: Simd>(
         &self,
@@ -160,72 +209,57 @@ impl Forest {
         let trees = self.gate.trees_each(simd, probes);
         let mut bits = [[0; 2]; BATCH];
         for (packet, bits) in bits.iter_mut().enumerate().take(probes.count) {
-            if trees.0[packet] != 0 {
-                *bits = bits_of(simd, &probes.get(packet), &self.thresholds);
-            }
+            *bits = bits_of(simd, &probes.get(packet), &self.thresholds);
         }
+        let (mut at_node, mut at_leaf) = (Walkers::NONE, Walkers::NONE);
         for (tree, root) in self.roots.iter().enumerate() {
-            // The packets that may find something there.
-            let (mut inside, mut count) = ([0; BATCH], 0);
-            for (packet, best) in best.0.iter().enumerate().take(probes.count) {
-                inside[count % BATCH] = packet as u8;
-                count += usize::from((trees.0[packet] >> tree & 1 != 0) & (root.lowest < *best));
+            (at_node.count, at_leaf.count) = (0, 0);
+            for packet in 0..probes.count {
+                let enters = (trees.0[packet] >> tree & 1 != 0) & (root.lowest < best.0[packet]);
+                at_node.add(packet as u32, root.entry, enters & root.entry.is_node());
+                at_leaf.add(packet as u32, root.entry, enters & root.entry.is_leaf());
             }
-            let (leaves, count) = self.leaves(simd, root.entry, &inside[..count], &bits);
-            for (packet, leaf) in &leaves[..count] {
-                let probe = probes.get(*packet);
-                let found = self.first_in_leaf(simd, *leaf, &probe, holding, 0);
-                let best = &mut best.0[*packet];
+            self.walk_to_leaves(simd, &bits, &mut at_node, &mut at_leaf);
+            for place in 0..at_leaf.count {
+                let ahead = at_leaf.all[(place + AHEAD) % BATCH].entry.first_block();
+                if let Some(block) = self.blocks.get(ahead) {
+                    simd.prefetch(block, 4);
+                }
+                let Walker { packet, entry, .. } = at_leaf.all[place];
+                let packet = packet as usize % BATCH;
+                let found = self.first_in_leaf(simd, entry, &probes.get(packet), holding, 0);
+                let best = &mut best.0[packet];
                 *best = (*best).min(found.unwrap_or(u32::MAX));
             }
         }
     }
 
-    /// Walks one tree with the packets `inside` level by level, so that the
-    /// memory that one needs is fetched while the others are worked on. Returns
-    /// the packets that reached a leaf, and how many these are.
+    /// Walks with all packets that are at a node as far as they come, without a
+    /// branch on where that is.
     #[inline(always)]
-    fn leaves<S: Simd>(
+    fn walk_to_leaves<S: Simd>(
         &self,
         simd: S,
-        root: Entry,
-        inside: &[u8],
         bits: &[[u64; 2]; BATCH],
-    ) -> ([(usize, Entry); BATCH], usize) {
-        // Packets that are still at a node, and those that reached a leaf.
-        let mut at_node = [(0, Entry::NOTHING); BATCH];
-        let mut at_leaf = [(0, Entry::NOTHING); BATCH];
-        let (mut nodes, mut leaves) = (0, 0);
-        for packet in inside {
-            let packet = usize::from(*packet) % BATCH;
-            at_node[nodes % BATCH] = (packet, root);
-            nodes += usize::from(root.is_node());
-            at_leaf[leaves % BATCH] = (packet, root);
-            leaves += usize::from(!root.is_node() && root != Entry::NOTHING);
-        }
-        let mut slots = [0; BATCH];
-        while nodes > 0 {
-            for (slot, (packet, entry)) in slots.iter_mut().zip(&at_node[..nodes]) {
-                *slot = self.nodes[entry.node_number()].slot(simd, bits[*packet]);
-                simd.prefetch(&self.entries[*slot], 1);
+        at_node: &mut Walkers,
+        at_leaf: &mut Walkers,
+    ) {
+        while at_node.count > 0 {
+            let arrived = at_node.count;
+            for walker in &mut at_node.all[..arrived] {
+                let packet = walker.packet as usize % BATCH;
+                let slot = self.nodes[walker.entry.node_number()].slot(simd, bits[packet]);
+                walker.slot = slot as u32;
+                simd.prefetch(&self.entries[slot], 1);
             }
-            let mut further = 0;
-            for place in 0..nodes {
-                let packet = at_node[place].0;
-                let entry = self.entries[slots[place]];
-                at_node[further] = (packet, entry);
-                further += usize::from(entry.is_node());
-                at_leaf[leaves % BATCH] = (packet, entry);
-                leaves += usize::from(!entry.is_node() && entry != Entry::NOTHING);
-                if entry.is_node() {
-                    simd.prefetch(&self.nodes[entry.node_number()], 1);
-                } else {
-                    simd.prefetch(&self.blocks[entry.first_block()], 4);
-                }
+            at_node.count = 0;
+            for place in 0..arrived {
+                let Walker { packet, slot, .. } = at_node.all[place];
+                let entry = self.entries[slot as usize];
+                at_node.add(packet, entry, entry.is_node());
+                at_leaf.add(packet, entry, entry.is_leaf());
             }
-            nodes = further;
         }
-        (at_leaf, leaves)
     }
 
     #[inline(always)]

@@ -8,60 +8,138 @@ use super::key::{PacketKey, protocol};
 /// without the questions that only others need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainPacket {
-    /// What rules can test.
-    pub key: PacketKey,
-    /// Length of header and payload in bytes, as the header states it.
-    pub total_length: u16,
+    /// Source, then destination.
+    addresses: u64,
+    /// What stands for the source port, then for the destination port.
+    ports: u32,
+    /// Protocol, then whether it opens a connection: as in
+    /// [`PacketKey::words`].
+    kind: u32,
+    total_length: u16,
+    ttl: u8,
 }
 
-/// The header and as much of the payload as holds ports and TCP flags.
-const HEAD: usize = 34;
+/// For each protocol the least total length that has room for the fields the
+/// kernel reads.
+const LEAST: [u8; 256] = {
+    let mut least = [20; 256];
+    least[protocol::TCP as usize] = 36;
+    least[protocol::UDP as usize] = 28;
+    least[protocol::ICMP as usize] = 28;
+    least
+};
 
 impl PlainPacket {
+    /// How many bytes hold the header, ports and TCP flags.
+    pub const HEAD: usize = 34;
+
     /// Reads a packet that is received intact; `None` where that takes a closer
-    /// look. `wire_length` is the packet's length on the wire in bytes.
+    /// look. `length` is the packet's length in bytes, on the wire or as far as
+    /// it was captured, whichever is more.
+    ///
+    /// TCP and UDP alternate from packet to packet, so nothing here branches on
+    /// which of them it is.
     #[inline(always)]
-    pub fn read(bytes: &[u8], wire_length: usize) -> Option<Self> {
-        let head = bytes.first_chunk::<HEAD>()?;
-        let two = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
-        let four = |at: usize| [head[at], head[at + 1], head[at + 2], head[at + 3]];
-        let (total_length, protocol) = (two(2), head[9]);
-        let tcp = protocol == protocol::TCP;
-        let least = match protocol {
-            protocol::TCP => 36,
-            protocol::UDP | protocol::ICMP => 28,
-            _ => 20,
-        };
-        let length = usize::from(total_length);
-        let fits = length >= least && length <= wire_length.max(bytes.len());
-        // More fragments, or an offset.
-        let whole = two(6) & 0x3fff == 0;
-        // The sum of words is intact in either byte order (RFC 1071, section 2).
-        let sum: u64 = [0, 4, 8, 12, 16]
-            .map(|at| u64::from(u32::from_ne_bytes(four(at))))
-            .iter()
-            .sum();
-        let sum = (sum & 0xffff_ffff) + (sum >> 32);
-        let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-        let intact = (sum & 0xffff) + (sum >> 16) == 0xffff;
-        if !((head[0] == 0x45) & fits & whole & intact) {
+    pub fn read(head: &[u8; Self::HEAD], length: usize) -> Option<Self> {
+        // Fields are picked from few words: byte n of the header stands at bit
+        // 8n of the first, or 8(n - 8) of the second.
+        let (first, second) = (
+            u64::from_le_bytes(at(head, 0)),
+            u64::from_le_bytes(at(head, 8)),
+        );
+        // Version 4, no options, no more fragments, and no offset.
+        let whole = first & 0xff3f_0000_0000_00ff == 0x45;
+        let total_length = ((first >> 16) as u16).swap_bytes();
+        let protocol = (second >> 8) as u8;
+        let stated = usize::from(total_length);
+        let least = usize::from(LEAST[usize::from(protocol)]);
+        let fits = (stated >= least) & (stated <= length);
+        // The sum of 16-bit words is intact if it is a multiple of 65,535, in
+        // either byte order; and so is that of words of 64 bits with the carries
+        // added (RFC 1071, section 2), which is never 0 here.
+        let last = u64::from(u32::from_le_bytes(at(head, 16)));
+        let (sum, carry) = first.overflowing_add(second);
+        let (sum, again) = (sum + u64::from(carry)).overflowing_add(last);
+        let intact = (sum + u64::from(again)) % 0xffff == 0;
+        if !(whole & fits & intact) {
             return None;
         }
-        let (source_port, destination_port) = match protocol {
-            protocol::TCP | protocol::UDP => (two(20), two(22)),
-            protocol::ICMP => (u16::from(head[20]), u16::from(head[21])),
-            _ => (PacketKey::NO_PORT, PacketKey::NO_PORT),
+        let start = u32::from_be_bytes(at(head, 20));
+        let tcp = protocol == protocol::TCP;
+        let ports = match tcp | (protocol == protocol::UDP) {
+            true => start,
+            false => other_ports(protocol, start),
         };
-        let key = PacketKey {
-            source: u32::from_be_bytes(four(12)),
-            destination: u32::from_be_bytes(four(16)),
-            source_port,
-            destination_port,
-            protocol,
+        let syn = tcp & PacketKey::opens(head[33]);
+        Some(Self {
+            addresses: u64::from_be_bytes(at(head, 12)),
+            ports,
+            kind: u32::from(protocol) << 8 | u32::from(syn),
+            total_length,
+            ttl: second as u8,
+        })
+    }
+
+    /// What rules can test.
+    #[inline(always)]
+    pub fn key(&self) -> PacketKey {
+        PacketKey {
+            source: self.source(),
+            destination: self.destination(),
+            source_port: (self.ports >> 16) as u16,
+            destination_port: self.ports as u16,
+            protocol: (self.kind >> 8) as u8,
             fragment: false,
-            syn: tcp & PacketKey::opens(head[33]),
-        };
-        Some(Self { key, total_length })
+            syn: self.kind & 1 != 0,
+        }
+    }
+
+    /// [`PacketKey::words`] of the key.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; 2] {
+        [
+            self.addresses,
+            u64::from(self.ports) << 32 | u64::from(self.kind),
+        ]
+    }
+
+    /// Source address, first octet in the highest byte.
+    #[inline(always)]
+    pub fn source(&self) -> u32 {
+        (self.addresses >> 32) as u32
+    }
+
+    /// Destination address, likewise.
+    #[inline(always)]
+    pub fn destination(&self) -> u32 {
+        self.addresses as u32
+    }
+
+    /// Length of header and payload in bytes, as the header states it.
+    #[inline(always)]
+    pub fn total_length(&self) -> u16 {
+        self.total_length
+    }
+
+    /// Time to live.
+    #[inline(always)]
+    pub fn ttl(&self) -> u8 {
+        self.ttl
+    }
+}
+
+/// Bytes from a place in the head that is known to hold them.
+#[inline(always)]
+fn at<const COUNT: usize>(head: &[u8; PlainPacket::HEAD], place: usize) -> [u8; COUNT] {
+    *head[place..].first_chunk().unwrap_or(&[0; COUNT])
+}
+
+/// What stands for ports where there are none, in the order of ports.
+#[cold]
+fn other_ports(protocol: u8, start: u32) -> u32 {
+    match protocol {
+        protocol::ICMP => start >> 24 << 16 | start >> 16 & 0xff,
+        _ => u32::MAX,
     }
 }
 
@@ -72,14 +150,13 @@ mod tests {
     use super::*;
     use crate::packet::{Ipv4Packet, Missing, header_checksum};
 
-    fn slow(bytes: &[u8], wire_length: usize) -> Option<PlainPacket> {
+    fn slow(bytes: &[u8], wire_length: usize) -> Option<(PacketKey, u16, u8)> {
         let packet = Ipv4Packet::received(bytes, wire_length).ok()?;
         let plain = packet.header().len() == 20
             && packet.fragment_field() & 0x3fff == 0
             && packet.missing() == Missing::Nothing;
         let key = packet.key().ok().filter(|key| plain && !key.fragment)?;
-        let total_length = packet.total_length();
-        Some(PlainPacket { key, total_length })
+        Some((key, packet.total_length(), packet.ttl()))
     }
 
     /// Every value of every byte of the head, alone and with the checksum put
@@ -102,8 +179,13 @@ mod tests {
                             let sum = header_checksum(&bytes[..20]);
                             bytes[10..12].copy_from_slice(&sum.to_be_bytes());
                         }
-                        let quick = PlainPacket::read(&bytes, wire);
-                        let slow = slow(&bytes, wire).filter(|_| captured >= HEAD);
+                        let head = bytes.first_chunk();
+                        let length = wire.max(captured);
+                        let quick = head.and_then(|head| PlainPacket::read(head, length));
+                        let slow = slow(&bytes, wire).filter(|_| head.is_some());
+                        let words = quick.map(|it| it.words());
+                        assert_eq!(words, slow.map(|(key, ..)| key.words()));
+                        let quick = quick.map(|it| (it.key(), it.total_length(), it.ttl()));
                         assert_eq!(quick, slow, "byte {at} = {value} of {captured}/{wire}");
                         plain += u32::from(quick.is_some());
                     }

@@ -61,7 +61,7 @@ impl Line {
 
     fn packet(&mut self, packet: &LoggedPacket) {
         self.text("PROTO=");
-        self.decimal(packet.protocol.into());
+        self.octet(packet.protocol);
         self.endpoint(packet.source, packet.source_port);
         self.endpoint(packet.destination, packet.destination_port);
         self.text(" L=");
@@ -73,7 +73,7 @@ impl Line {
         self.text(" F=0x");
         self.hex::<4>(packet.fragment.into());
         self.text(" T=");
-        self.decimal(packet.ttl.into());
+        self.octet(packet.ttl);
         for word in packet.options.words() {
             self.text(" O=0x");
             self.hex::<8>(*word);
@@ -83,10 +83,10 @@ impl Line {
     fn endpoint(&mut self, address: u32, port: u16) {
         let [a, b, c, d] = address.to_be_bytes();
         self.text(" ");
-        self.decimal(a.into());
+        self.octet(a);
         for octet in [b, c, d] {
             self.text(".");
-            self.decimal(octet.into());
+            self.octet(octet);
         }
         self.text(":");
         self.decimal(port.into());
@@ -100,32 +100,73 @@ impl Line {
     }
 
     #[inline]
-    fn decimal(&mut self, mut number: u32) {
+    fn octet(&mut self, number: u8) {
+        let [a, b, c, digits] = OCTETS[usize::from(number)];
+        self.put([a, b, c], digits.into());
+    }
+
+    #[inline]
+    fn decimal(&mut self, number: u32) {
+        if let Ok(octet) = u8::try_from(number) {
+            return self.octet(octet);
+        }
+        // From the end on, two digits at a time.
         let mut digits = [0; 10];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
+        let (mut rest, mut start) = (number, digits.len());
+        while rest > 0 {
+            start -= 2;
+            digits[start..start + 2].copy_from_slice(&PAIRS[(rest % 100) as usize]);
+            rest /= 100;
         }
-        for digit in &digits[start..] {
-            self.bytes[self.length] = *digit;
-            self.length += 1;
-        }
+        start += usize::from(digits[start] == b'0');
+        let length = digits.len() - start;
+        self.bytes[self.length..self.length + length].copy_from_slice(&digits[start..]);
+        self.length += length;
     }
 
     #[inline]
     fn hex<const DIGITS: usize>(&mut self, number: u32) {
-        for place in (0..DIGITS).rev() {
-            let digit = number >> (4 * place) & 0xf;
-            self.bytes[self.length] = b"0123456789ABCDEF"[digit as usize];
-            self.length += 1;
-        }
+        let digit = |place| b"0123456789ABCDEF"[(number >> (4 * place) & 0xf) as usize];
+        let digits = core::array::from_fn::<u8, DIGITS, _>(|place| digit(DIGITS - 1 - place));
+        self.put(digits, DIGITS);
+    }
+
+    /// Adds the first `length` of these bytes; the others are overwritten by
+    /// what follows, or cut off.
+    #[inline]
+    fn put<const MOST: usize>(&mut self, bytes: [u8; MOST], length: usize) {
+        self.bytes[self.length..self.length + MOST].copy_from_slice(&bytes);
+        self.length += length;
     }
 }
+
+/// The digits of every number of a byte, and how many there are.
+const OCTETS: [[u8; 4]; 256] = {
+    let mut octets = [[0; 4]; 256];
+    let mut number = 0;
+    while number < octets.len() {
+        let [hundreds, tens, ones] = [number / 100, number / 10 % 10, number % 10];
+        let [hundreds, tens, ones] = [b'0' + hundreds as u8, b'0' + tens as u8, b'0' + ones as u8];
+        octets[number] = match number {
+            0..10 => [ones, 0, 0, 1],
+            10..100 => [tens, ones, 0, 2],
+            _ => [hundreds, tens, ones, 3],
+        };
+        number += 1;
+    }
+    octets
+};
+
+/// The digits of every number below 100, with a leading zero.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < pairs.len() {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
 
 #[cfg(test)]
 mod tests {

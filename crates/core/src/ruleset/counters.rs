@@ -82,12 +82,11 @@ impl CounterTable {
         &mut self.counters
     }
 
-    /// A number for a rule: below [`rule_count`](Ruleset::rule_count), in the
-    /// order of chains and rules.
-    #[inline]
+    /// The place in [`as_slice`](Self::as_slice) of a rule's counter, or of the
+    /// chain's policy if the rule is [`Place::NO_RULE`].
+    #[inline(always)]
     pub fn index(&self, place: Place) -> usize {
-        let chain = place.chain as usize;
-        self.policies[chain] - chain + place.rule as usize
+        self.policies[place.chain as usize] + place.rule.wrapping_add(1) as usize
     }
 
     /// The counter of a rule.
@@ -100,8 +99,18 @@ impl CounterTable {
     /// is [`Place::NO_RULE`].
     #[inline(always)]
     pub(crate) fn decider_mut(&mut self, place: Place) -> &mut Counter {
-        let policy = self.policies[place.chain as usize];
-        &mut self.counters[policy + place.rule.wrapping_add(1) as usize]
+        let index = self.index(place);
+        &mut self.counters[index]
+    }
+
+    /// The counters of a built-in chain: its policy's, then those of its rules.
+    #[inline(always)]
+    pub(crate) fn deciders_mut(&mut self, chain: BuiltIn) -> &mut [Counter] {
+        let chain = chain.position();
+        let start = self.policies[chain];
+        let end = self.policies.get(chain + 1).copied();
+        let end = end.unwrap_or(self.counters.len());
+        &mut self.counters[start..end]
     }
 
     /// The counter of a built-in chain's policy.

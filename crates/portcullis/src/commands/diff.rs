@@ -44,7 +44,7 @@ pub(crate) struct DiffArgs {
     pub(crate) capture: Vec<PathBuf>,
 
     /// This machine's own addresses, which tell the chains of captured packets.
-    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network)]
+    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network, value_delimiter = ',')]
     #[arg(conflicts_with = "chain")]
     pub(crate) local: Vec<Network>,
 

@@ -1,5 +1,6 @@
 //! What much traffic must not suffer from: reloading, and logging.
 
+use std::env;
 use std::fs;
 use std::io::Read as _;
 use std::net::UdpSocket;
@@ -24,6 +25,10 @@ const DATAGRAMS: u64 = 60_000;
 const EACH_SECOND: u64 = 20_000;
 /// How long a flood lasts.
 const FLOOD: Duration = Duration::from_secs(1);
+/// How long a long run is unless somebody says so, in seconds.
+const LONG_RUN: u64 = 5;
+/// What may be added to memory in a long run, in KiB.
+const MEMORY: u64 = 8192;
 
 /// `--count-datagrams`: says how many came, when it is asked.
 pub(crate) fn count_datagrams() -> ExitCode {
@@ -191,6 +196,93 @@ pub(crate) fn log_flood(net: &Net) -> Result<(), Failed> {
     wait_for(|| written() + net.figure("lost_lines") == denied[1]);
     // The aim is 80 %; a machine with other work is given some room.
     same(share > 0.5, true).map_err(|_| Failed::from(format!("only {share:.2}")))
+}
+
+/// Traffic, a reload every second and a line for every packet; `PORTCULLIS_LONG_RUN` says for how
+/// many seconds. With the feature `shadow` the firewall ends at the first packet that it misjudges.
+pub(crate) fn long_run(net: &Net) -> Result<(), Failed> {
+    let seconds = env::var("PORTCULLIS_LONG_RUN").map_or(LONG_RUN, |it| it.parse().unwrap());
+    // The first rule counts and stays; what follows takes other forms when it is compiled.
+    let rules = |others: u32| {
+        let mut text = format!("ipchains -A forward -p udp -d 0/0 {PORT}\n");
+        for number in 0..others {
+            let port = 6000 + number;
+            text += &format!("ipchains -A forward -p udp -d 10.9.0.0/16 {port} -j DENY\n");
+        }
+        text + "ipchains -A forward -p udp -l -j ACCEPT\n"
+    };
+    let log = net.path("long.log");
+    let log = log.to_str().unwrap();
+    let options = ["--bridge", "f0:f1", "--log-limit", "off", "--log", log];
+    let firewall = net.start(&rules(0), &options);
+    let texts = [0, 3, 40, 400].map(|others| {
+        fs::write(net.path("other"), rules(others)).unwrap();
+        net.control(&["reload", net.path("other").to_str().unwrap()]);
+        let read = ask(net, &json!("read"));
+        read["rules"]["ruleset"].as_str().unwrap().to_owned()
+    });
+    // The client knows where to send before the first of them, and nobody tells it that no one
+    // listens there.
+    net.ping(1);
+    let _listening = net.serve(SERVER, &["--count-datagrams"]);
+    let count = seconds * EACH_SECOND;
+    let (packets, pace) = (count.to_string(), EACH_SECOND.to_string());
+    let mut sender = net.peer(CLIENT, &["--send-datagrams", &packets, &pace]);
+    let sender = thread::spawn(move || run(&mut sender));
+    let (start, mut memory) = (Instant::now(), Vec::new());
+    for reloads in 1.. {
+        let due = start + Duration::from_secs(reloads);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        if sender.is_finished() {
+            break;
+        }
+        let ruleset = &texts[reloads as usize % texts.len()];
+        let reload =
+            json!({"reload": {"ruleset": ruleset, "zero": false, "confirm_seconds": null}});
+        let answer = ask(net, &reload);
+        same(answer["done"].is_object(), true).map_err(|_| Failed::from(answer.to_string()))?;
+        memory.push(memory_of(firewall.child.id()));
+    }
+    thread::sleep(Duration::from_millis(300));
+    // Behind the counters of two policies and no rules stand the policy of `forward`, and its rules.
+    let counted = ask(net, &json!("read"))["rules"]["counters"][2][0].clone();
+    let early = memory[..memory.len().div_ceil(5)].iter().max();
+    let early = early.copied().unwrap_or_default();
+    let most = memory.iter().max().copied().unwrap_or_default();
+    eprintln!(
+        "{seconds} s, {} reloads, {counted} of {count} packets counted; {early} KiB, then {most}",
+        memory.len()
+    );
+    for figure in ["overflow", "not_sent", "denied"] {
+        same(net.figure(figure), 0)?;
+    }
+    same(most < early + MEMORY, true)?;
+    same(counted, json!(count))?;
+    // Every line is there or counted.
+    wait_for(|| lines_about(log) + net.figure("lost_lines") == count);
+    Ok(())
+}
+
+/// Lines in a packet log about datagrams of a test.
+fn lines_about(log: &str) -> u64 {
+    let output = run(Command::new("grep").args(["-c", &format!(":{PORT} "), log]));
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap()
+}
+
+/// What a process has in memory, in KiB.
+fn memory_of(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    line.unwrap()
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// A request over the socket, without a program for it.

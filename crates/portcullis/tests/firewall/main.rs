@@ -32,7 +32,7 @@ const BETWEEN: Place = Net::between;
 const AT_HOME: Place = Net::at_home;
 const ROUTED: Place = Net::routed;
 
-const TESTS: [(&str, Place, Test); 34] = [
+const TESTS: [(&str, Place, Test); 35] = [
     (
         "accepted traffic crosses, with offloads on",
         BETWEEN,
@@ -115,6 +115,11 @@ const TESTS: [(&str, Place, Test); 34] = [
         "a flood of log lines does not hold packets up",
         BETWEEN,
         load::log_flood,
+    ),
+    (
+        "a long run keeps its memory and counts every packet",
+        BETWEEN,
+        load::long_run,
     ),
     (
         "golden packets cross as real frames",

@@ -3,7 +3,6 @@
 
 use super::{
     CaptureErrorKind, Part, Timestamp,
-    chunk::Placed,
     error::LengthLimit,
     step::{ByteOrder, Findings, Located, Oddity, Step, StepResult, most_captured},
 };
@@ -20,7 +19,16 @@ enum State {
     Records { snaplen: u32, lengths: LengthFields },
 }
 
+/// How the records of a file are laid out: enough to read one that is known to
+/// lie whole somewhere.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    magic: Magic,
+    lengths: LengthFields,
+}
+
 /// What the first four bytes say.
+#[derive(Debug, Clone, Copy)]
 struct Magic {
     order: ByteOrder,
     /// Nanoseconds in one unit of the fraction field.
@@ -29,7 +37,7 @@ struct Magic {
 }
 
 /// Which of the two length fields of a record comes first, and how one can tell.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 enum LengthFields {
     CapturedFirst,
     OriginalFirst,
@@ -70,10 +78,21 @@ impl Decoder {
         }
     }
 
-    /// Adds the ordinary records that lie whole at `start` and after it, and
-    /// gives back where they end: what [`step`](Self::step) would say one by
-    /// one, which is to be asked about what follows.
-    pub(super) fn ordinary(&self, bytes: &[u8], start: usize, records: &mut Vec<Placed>) -> usize {
+    /// How the records are laid out; `None` before the file header was read.
+    pub(super) fn layout(&self) -> Option<Layout> {
+        match self.state {
+            State::BeforeHeader => None,
+            State::Records { lengths, .. } => Some(Layout {
+                magic: self.magic,
+                lengths,
+            }),
+        }
+    }
+
+    /// Adds the beginnings of the ordinary records that lie whole at `start`
+    /// and after it, and gives back where they end: what [`step`](Self::step)
+    /// would say one by one, which is to be asked about what follows.
+    pub(super) fn ordinary(&self, bytes: &[u8], start: usize, starts: &mut Vec<u32>) -> usize {
         let State::Records {
             snaplen,
             lengths: LengthFields::CapturedFirst,
@@ -84,51 +103,14 @@ impl Decoder {
         if self.magic.record_header != RECORD_HEADER {
             return start;
         }
-        match self.magic.order {
-            ByteOrder::Little => {
-                self.ordinary_by(u32::from_le_bytes, snaplen, bytes, start, records)
-            }
-            ByteOrder::Big => self.ordinary_by(u32::from_be_bytes, snaplen, bytes, start, records),
-        }
-    }
-
-    #[inline(always)]
-    fn ordinary_by(
-        &self,
-        number: impl Fn([u8; 4]) -> u32,
-        snaplen: u32,
-        bytes: &[u8],
-        mut start: usize,
-        records: &mut Vec<Placed>,
-    ) -> usize {
         let limit = match snaplen {
             0 => most_captured(snaplen),
             _ => most_captured(snaplen).min(snaplen),
         };
-        records.extend(std::iter::from_fn(|| {
-            let (header, rest) = bytes[start..].split_first_chunk::<RECORD_HEADER>()?;
-            let field =
-                |at: usize| number([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-            let (length, original_length) = (field(8), field(12));
-            let ordinary = length <= limit.min(original_length);
-            if !ordinary || rest.len() < length as usize {
-                return None;
-            }
-            let nanos = i64::from(field(0)) * 1_000_000_000
-                + i64::from(field(4)) * self.magic.nanos_per_tick;
-            let placed = Placed {
-                time: Some(Timestamp::from_nanos(nanos)),
-                start: start as u32,
-                data: (start + RECORD_HEADER) as u32,
-                length,
-                original_length,
-                interface: 0,
-                direction: None,
-            };
-            start += RECORD_HEADER + length as usize;
-            Some(placed)
-        }));
-        start
+        match self.magic.order {
+            ByteOrder::Little => ordinary_by(u32::from_le_bytes, limit, bytes, start, starts),
+            ByteOrder::Big => ordinary_by(u32::from_be_bytes, limit, bytes, start, starts),
+        }
     }
 
     fn file_header(&mut self, bytes: &[u8], offset: u64, findings: &mut Findings) -> StepResult {
@@ -174,8 +156,8 @@ impl Decoder {
     ) -> StepResult {
         let Magic {
             order,
-            nanos_per_tick,
             record_header,
+            ..
         } = self.magic;
         let Some(header) = bytes.first_chunk::<RECORD_HEADER>() else {
             return Ok(Step::Need {
@@ -203,10 +185,8 @@ impl Decoder {
             });
         }
         findings.check_lengths(offset, captured, original, snaplen);
-        // At most 2^32 seconds and 2^32 microseconds: far from overflow.
-        let nanos = i64::from(field(0)) * 1_000_000_000 + i64::from(field(4)) * nanos_per_tick;
         let record = Located {
-            time: Some(Timestamp::from_nanos(nanos)),
+            time: Some(self.magic.time(field(0), field(4))),
             interface: 0,
             direction: None,
             original_length: original,
@@ -214,6 +194,81 @@ impl Decoder {
         };
         Ok(Step::Record { length, record })
     }
+}
+
+impl Layout {
+    /// Whether [`data`](Self::data) gives what [`UsualRecord`] does.
+    pub(super) fn is_usual(&self) -> bool {
+        let Magic {
+            order,
+            record_header,
+            ..
+        } = self.magic;
+        let captured_first = matches!(self.lengths, LengthFields::CapturedFirst);
+        order == ByteOrder::Little && record_header == RECORD_HEADER && captured_first
+    }
+
+    /// The captured bytes of a record that begins at `start`, and how many it
+    /// had on the link.
+    pub(super) fn data<'a>(&self, bytes: &'a [u8], start: usize) -> (&'a [u8], u32) {
+        let order = self.magic.order;
+        let record = &bytes[start..];
+        let field = |at: usize| [record[at], record[at + 1], record[at + 2], record[at + 3]];
+        let (first, second) = (order.u32(field(8)), order.u32(field(12)));
+        let (captured, original) = self.lengths.sort(first, second);
+        let data = &record[self.magic.record_header..][..captured as usize];
+        (data, original)
+    }
+
+    /// When the frame of a record that begins at `start` was captured.
+    pub(super) fn time(&self, bytes: &[u8], start: usize) -> Timestamp {
+        let record = &bytes[start..];
+        let field = |at: usize| [record[at], record[at + 1], record[at + 2], record[at + 3]];
+        let order = self.magic.order;
+        self.magic.time(order.u32(field(0)), order.u32(field(4)))
+    }
+}
+
+/// A record as nearly every file has them, that begins where the bytes do.
+pub(super) struct UsualRecord<'a> {
+    pub(super) data: &'a [u8],
+    pub(super) original_length: u32,
+}
+
+impl<'a> UsualRecord<'a> {
+    #[inline(always)]
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        let (header, rest) = bytes.split_at(RECORD_HEADER);
+        // The captured length in the lower half, the original length above.
+        let lengths = u64::from_le_bytes(*header[8..].first_chunk().unwrap_or(&[0; 8]));
+        Self {
+            data: &rest[..lengths as u32 as usize],
+            original_length: (lengths >> 32) as u32,
+        }
+    }
+}
+
+#[inline(always)]
+fn ordinary_by(
+    number: impl Fn([u8; 4]) -> u32,
+    limit: u32,
+    bytes: &[u8],
+    mut start: usize,
+    starts: &mut Vec<u32>,
+) -> usize {
+    starts.extend(std::iter::from_fn(|| {
+        let (header, rest) = bytes[start..].split_first_chunk::<RECORD_HEADER>()?;
+        let field =
+            |at: usize| number([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let (length, original) = (field(8), field(12));
+        if length > limit.min(original) || length as usize > rest.len() {
+            return None;
+        }
+        let begin = start as u32;
+        start += RECORD_HEADER + length as usize;
+        Some(begin)
+    }));
+    start
 }
 
 impl Magic {
@@ -229,6 +284,13 @@ impl Magic {
             nanos_per_tick,
             record_header,
         })
+    }
+
+    /// At most 2^32 seconds and 2^32 microseconds: far from overflow.
+    #[inline]
+    fn time(&self, seconds: u32, ticks: u32) -> Timestamp {
+        let nanos = i64::from(ticks) * self.nanos_per_tick;
+        Timestamp::from_nanos(i64::from(seconds) * 1_000_000_000 + nanos)
     }
 }
 

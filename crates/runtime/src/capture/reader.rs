@@ -170,7 +170,7 @@ impl CaptureReader {
     /// # Errors
     /// As [`next_record`](Self::next_record): every record before that has been in a chunk.
     pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, CaptureError> {
-        chunk.clear();
+        chunk.records.clear();
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
@@ -181,13 +181,13 @@ impl CaptureReader {
         let mut origin = self.chunk_origin();
         loop {
             if let Decoder::Pcap(decoder) = &self.decoder {
-                let known = chunk.records.len();
+                chunk.records.pcap = decoder.layout();
                 let start = self.window.position();
-                let records = &mut chunk.records;
-                let end = decoder.ordinary(self.window.buffered(), start, records);
-                self.records += (chunk.records.len() - known) as u64;
+                let starts = &mut chunk.records.starts;
+                let end = decoder.ordinary(self.window.buffered(), start, starts);
                 self.window.take(end - start);
             }
+            self.records = chunk.before + chunk.len() as u64;
             let bytes = self.window.bytes();
             match self
                 .decoder
@@ -195,16 +195,18 @@ impl CaptureReader {
             {
                 Ok(Step::Record { length, record }) => {
                     let start = self.window.position();
-                    chunk.records.push(Placed {
-                        time: record.time,
-                        start: start as u32,
-                        data: (start + record.data.start) as u32,
-                        length: record.data.len() as u32,
-                        original_length: record.original_length,
-                        interface: record.interface as u32,
-                        direction: record.direction,
-                    });
-                    self.records += 1;
+                    match chunk.records.pcap {
+                        Some(_) => chunk.records.starts.push(start as u32),
+                        None => chunk.records.placed.push(Placed {
+                            time: record.time,
+                            start: start as u32,
+                            data: (start + record.data.start) as u32,
+                            length: record.data.len() as u32,
+                            original_length: record.original_length,
+                            interface: record.interface as u32,
+                            direction: record.direction,
+                        }),
+                    }
                     self.window.take(length);
                 }
                 Ok(Step::Skip { length }) => {

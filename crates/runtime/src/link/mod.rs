@@ -79,19 +79,18 @@ pub(crate) struct PlainFrame<'a> {
 /// link header; `None` where that takes a closer look.
 #[inline(always)]
 pub(crate) fn plain_frame(link: LinkType, frame: &[u8]) -> Option<PlainFrame<'_>> {
-    match link {
-        LinkType::ETHERNET => {
-            let (header, packet) = frame.split_first_chunk::<14>()?;
-            let ipv4 = [header[12], header[13]] == Foreign::IPV4_ETHER_TYPE.to_be_bytes();
-            let group = header[0] & 1 == 1;
-            (ipv4 && !packet.is_empty()).then_some(PlainFrame { packet, group })
-        }
-        LinkType::RAW | LinkType::IPV4 if frame.first()? >> 4 == 4 => Some(PlainFrame {
-            packet: frame,
-            group: false,
-        }),
-        _ => None,
+    if link == LinkType::ETHERNET {
+        let (header, packet) = frame.split_first_chunk::<14>()?;
+        let ipv4 = [header[12], header[13]] == Foreign::IPV4_ETHER_TYPE.to_be_bytes();
+        let group = header[0] & 1 == 1;
+        return (ipv4 && !packet.is_empty()).then_some(PlainFrame { packet, group });
     }
+    let raw = matches!(link, LinkType::RAW | LinkType::IPV4);
+    let ipv4 = raw && frame.first()? >> 4 == 4;
+    ipv4.then_some(PlainFrame {
+        packet: frame,
+        group: false,
+    })
 }
 
 /// Raw IP of either version. A nibble that is neither counts as IPv4: the receive check of the

@@ -5,21 +5,24 @@
 //! in a table of its own. [`LogChannel`] takes log lines away without waiting for anyone.
 
 mod log;
+#[cfg(all(test, feature = "shuttle"))]
+mod model;
 mod stats;
+mod sync;
 mod worker;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
 use portcullis_core::matcher::Matcher;
 use portcullis_core::ruleset::{Chain, Counter, CounterTable, Rule, Ruleset};
 
 pub use log::{LogChannel, LogEvent, LogLimit};
 pub use stats::{Figure, Stats};
 pub use worker::{Fate, Judging, Worker};
+
+use sync::{Mutex, RwLock, thread};
 
 /// The rules that are in force, for any number of workers.
 #[derive(Debug)]
@@ -74,6 +77,8 @@ impl<M: Matcher> LiveRuleset<M> {
     pub fn replace(&self, matcher: M, carry: Carry<'_>) -> u64 {
         let old = self.current();
         let new = Arc::new(Generation::new(old.number + 1, matcher, self.workers));
+        // Whoever reads the new counters waits until nothing is missing from them.
+        let mut carried_over = new.carried.lock();
         let former = std::mem::replace(&mut *self.current.write(), Arc::clone(&new));
         drop(former);
         // A worker holds a generation for one batch only.
@@ -86,7 +91,7 @@ impl<M: Matcher> LiveRuleset<M> {
             Carry::Since(ruleset) => Some(CounterTable::of(ruleset)),
         };
         let last = old.ruleset();
-        *new.carried.lock() = carried(&last, since.as_ref(), new.matcher.ruleset());
+        *carried_over = carried(&last, since.as_ref(), new.matcher.ruleset());
         new.number
     }
 }

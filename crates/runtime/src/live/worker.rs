@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::MutexGuard;
 use portcullis_core::judge::{Effects, End, Judge, PacketState, Ruling};
 use portcullis_core::matcher::{Matcher, Place, Trace};
 use portcullis_core::message::{Message, NetlinkCopy};
@@ -12,6 +11,7 @@ use portcullis_core::ruleset::{BuiltIn, CounterTable, Ruleset, Verdict};
 use portcullis_core::traversal::Step;
 
 use super::log::Bucket;
+use super::sync::MutexGuard;
 use super::{Generation, LiveRuleset, LogChannel, LogEvent, LogLimit};
 
 /// Judges packets by the rules that are in force.

@@ -1,103 +1,106 @@
-//! Many records at once: packets that meet one chain are decided in batches,
-//! and equal packets in a row only once.
+//! Many records at once: packets that take the same steps are decided in
+//! batches, and equal packets in a row only once.
+
+use std::iter;
 
 use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::judge::{Answer, Effects, End, PacketState, apply};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
-use portcullis_core::packet::{Ipv4Packet, Missing, PacketKey, PlainPacket};
-use portcullis_core::ruleset::{Chain, Counter, Rule, Ruleset};
+use portcullis_core::packet::{Ipv4Packet, Missing, PlainPacket};
+use portcullis_core::ruleset::{Chain, CounterTable, Rule, Ruleset};
 use portcullis_core::traversal::Step;
 
+use super::lanes::{Lane, Waiting};
 use super::{RecordEffects, Replay, ReplaySink};
-use crate::capture::Chunk;
+use crate::capture::{Chunk, Frame};
 use crate::link::{Network, PlainFrame, network_layer, plain_frame};
 
-/// What waits to be decided, by step, and the memory of deciding.
+/// The memory of deciding many packets.
 pub(super) struct Batches {
-    pending: Vec<Pending>,
-    /// For each rule whether it does more than count.
+    /// For each counter whether its rule does more than count.
     has_effects: Vec<bool>,
-    batch: Batch,
     trace: Trace,
+    /// For each step the answers.
+    answers: Vec<Answers>,
 }
 
-/// Packets that meet one chain on one interface.
-struct Pending {
-    step: Step,
-    /// Each distinct key of a run of equal ones.
-    keys: Vec<PacketKey>,
-    /// Of the packets with each key.
-    sums: [Counter; BATCH],
-    packets: Vec<Waiting>,
+/// What one step's chain answers.
+struct Answers {
+    batch: Batch,
+    /// Of each packet in the batch the number of its key among those that wait.
+    keys: [u8; BATCH],
 }
-
-/// A packet that waits.
-#[derive(Clone, Copy)]
-struct Waiting {
-    /// Index of its record in the chunk.
-    record: u32,
-    /// Index of its key.
-    key: u32,
-}
-
-/// Packets that may wait for one answer.
-const MOST_WAITING: usize = 1024;
-/// Steps with packets waiting; a router has few interfaces.
-const MOST_STEPS: usize = 16;
 
 impl Batches {
     pub(super) fn new(ruleset: &Ruleset) -> Self {
-        let rules = ruleset.chains().iter().flat_map(Chain::rules);
+        let of_chain = |chain: &Chain| {
+            let policy = iter::once(false);
+            policy
+                .chain(chain.rules().iter().map(Rule::has_effects))
+                .collect::<Vec<_>>()
+        };
         Self {
-            pending: Vec::new(),
-            has_effects: rules.map(Rule::has_effects).collect(),
-            batch: Batch::new(),
+            has_effects: ruleset.chains().iter().flat_map(of_chain).collect(),
             trace: Trace::new(),
+            answers: Vec::new(),
         }
     }
 
-    /// The place where packets wait for a step.
-    pub(super) fn place(&mut self, step: &Step) -> Option<usize> {
-        let found = self.pending.iter().position(|it| it.step == *step);
-        if found.is_some() || self.pending.len() == MOST_STEPS {
-            return found;
+    /// Decides all keys at every step that they come to.
+    fn ask(&mut self, matcher: &impl Matcher, steps: &[Step], waiting: &Waiting) {
+        while self.answers.len() < steps.len() {
+            self.answers.push(Answers {
+                batch: Batch::new(),
+                keys: std::array::from_fn(|key| key as u8),
+            });
         }
-        self.pending.push(Pending {
-            step: *step,
-            keys: Vec::with_capacity(BATCH),
-            sums: [Counter::default(); BATCH],
-            packets: Vec::with_capacity(MOST_WAITING),
-        });
-        Some(self.pending.len() - 1)
+        let trace = &mut self.trace;
+        let (Some((first, on)), Some((answers, later))) =
+            (steps.split_first(), self.answers.split_first_mut())
+        else {
+            return;
+        };
+        matcher.decide_batch(first, waiting.keys(), &mut answers.batch, trace);
+        let (mut before, mut answers) = (first, &*answers);
+        for (step, next) in on.iter().zip(later) {
+            let mut keys = [waiting.keys()[0]; BATCH];
+            let mut count = 0;
+            for (packet, key) in answers.keys().enumerate() {
+                next.keys[count] = key as u8;
+                keys[count] = waiting.keys()[key];
+                count += usize::from(before.lets_through(answers.batch.verdict(packet)));
+            }
+            matcher.decide_batch(step, &keys[..count], &mut next.batch, trace);
+            (before, answers) = (step, &*next);
+        }
+    }
+
+    /// The keys whose packets must be looked at one by one, a bit for each.
+    fn loud(&self, steps: usize, counters: &CounterTable) -> u64 {
+        let mut loud = 0;
+        let effects = |place: &Place| self.has_effects[counters.index(*place)];
+        for answers in &self.answers[..steps] {
+            let batch = &answers.batch;
+            for (packet, key) in answers.keys().enumerate() {
+                let is_loud = match batch.decider(packet) {
+                    Some(decider) => effects(&decider),
+                    None => {
+                        let cut = matches!(batch.ending(packet), Ending::Loop | Ending::TooLong);
+                        cut || batch.matched(packet).iter().any(effects)
+                    }
+                };
+                loud |= u64::from(is_loud) << key;
+            }
+        }
+        loud
     }
 }
 
-impl Pending {
-    /// `false` if the packets that wait must be decided first.
-    #[inline(always)]
-    fn push(&mut self, key: PacketKey, length: u16, record: usize) -> bool {
-        if self.packets.len() == MOST_WAITING {
-            return false;
-        }
-        if self.keys.last() != Some(&key) {
-            if self.keys.len() == BATCH {
-                return false;
-            }
-            self.sums[self.keys.len()] = Counter::default();
-            self.keys.push(key);
-        }
-        let index = self.keys.len() - 1;
-        self.sums[index].count(length);
-        self.packets.push(Waiting {
-            record: record as u32,
-            key: index as u32,
-        });
-        true
-    }
-
-    fn clear(&mut self) {
-        self.keys.clear();
-        self.packets.clear();
+impl Answers {
+    /// Of each packet in the batch the number of its key.
+    fn keys(&self) -> impl Iterator<Item = usize> {
+        let keys = self.keys[..self.batch.len()].iter();
+        keys.map(|key| usize::from(*key))
     }
 }
 
@@ -105,65 +108,85 @@ impl<M: Matcher> Replay<M> {
     /// Judges all records of a chunk, as [`record`](Self::record) would one by
     /// one; `before` counts the records of all captures before it.
     pub fn chunk(&mut self, chunk: &Chunk, before: u64, sink: &mut impl ReplaySink) {
-        for index in 0..chunk.len() {
-            if self.plain(chunk, index, sink) {
-                continue;
+        match chunk.usual_frames() {
+            Some(frames) => {
+                for (index, frame) in frames.enumerate() {
+                    if !self.plain(chunk, index, frame, sink) {
+                        self.any(chunk, index, before, sink);
+                    }
+                }
             }
-            let record = chunk.record(index);
-            self.tally.records += 1;
-            let result = match self.read(before + index as u64 + 1, &record) {
-                Ok(packet) if self.defer(chunk, index, &packet, sink) => Ok(()),
-                Ok(packet) => self.walk(&record, &packet, sink),
-                Err(why) => Err(why),
-            };
-            if let Err(why) = result {
-                self.tally.leave(why);
+            None => {
+                for index in 0..chunk.len() {
+                    if !self.plain(chunk, index, chunk.frame(index), sink) {
+                        self.any(chunk, index, before, sink);
+                    }
+                }
             }
         }
-        for place in 0..self.batches.pending.len() {
-            self.decide(place, chunk, sink);
+        for lane in 0..self.lanes.len() {
+            self.decide(lane, chunk, sink);
         }
-        self.lanes.sum_up(&mut self.tally);
     }
 
-    /// Puts a whole plain packet that meets one chain among those that wait, at
-    /// a fraction of the cost of [`read`](Self::read); `false` for any other.
+    /// Puts a whole plain packet among those that wait, at a fraction of the
+    /// cost of [`read`](Self::read); `false` for any other.
     #[inline(always)]
-    fn plain(&mut self, chunk: &Chunk, index: usize, sink: &mut impl ReplaySink) -> bool {
-        let frame = chunk.frame(index);
+    fn plain(
+        &mut self,
+        chunk: &Chunk,
+        index: usize,
+        frame: Frame<'_>,
+        sink: &mut impl ReplaySink,
+    ) -> bool {
         let link = frame.interface.link_type;
         let Some(PlainFrame { packet, group }) = plain_frame(link, frame.data) else {
             return false;
         };
+        let Some(head) = packet.first_chunk() else {
+            return false;
+        };
         let link_header = frame.data.len() - packet.len();
-        let wire_length = (frame.original_length as usize).saturating_sub(link_header);
-        let Some(packet) = PlainPacket::read(packet, wire_length) else {
+        let length = frame.data.len().max(frame.original_length as usize) - link_header;
+        let Some(packet) = PlainPacket::read(head, length) else {
             return false;
         };
-        let way = self
-            .placement
-            .plain_way(frame.direction, group, &packet.key);
-        let Some(way) = way else {
-            return false;
-        };
-        let (placement, batches) = (&mut self.placement, &mut self.batches);
-        let place = match self.lanes.place(frame.interface.index, way) {
-            Some(place) => place,
-            None => match self.lanes.open(frame.interface, way, placement, batches) {
-                Some(place) => place,
+        let signs = self.placement.signs(frame.direction, group, &packet);
+        let number = match self.lanes.find(frame.interface.index, signs) {
+            Some(number) => number,
+            None => match self.lanes.open(frame.interface, signs, &mut self.placement) {
+                Some(number) => number,
                 None => return false,
             },
         };
-        if !self.batches.pending[place].push(packet.key, packet.total_length, index) {
-            self.decide(place, chunk, sink);
-            self.batches.pending[place].push(packet.key, packet.total_length, index);
+        let lane = self.lanes.get_mut(number);
+        if !lane.admits(packet.ttl()) {
+            return false;
+        }
+        lane.waiting
+            .push(packet.key(), packet.words(), packet.total_length(), index);
+        if lane.waiting.is_full() {
+            self.decide(number, chunk, sink);
         }
         true
     }
 
+    /// Judges a record of any kind, or puts its packet among those that wait.
+    fn any(&mut self, chunk: &Chunk, index: usize, before: u64, sink: &mut impl ReplaySink) {
+        let record = chunk.record(index);
+        self.tally.records += 1;
+        let result = match self.read(before + index as u64 + 1, &record) {
+            Ok(packet) if self.defer(chunk, index, &packet, sink) => Ok(()),
+            Ok(packet) => self.walk(&record, &packet, sink),
+            Err(why) => Err(why),
+        };
+        if let Err(why) = result {
+            self.tally.leave(why);
+        }
+    }
+
     /// Puts a packet among those that wait; `false` if it must be judged on
     /// its own.
-    #[inline]
     fn defer(
         &mut self,
         chunk: &Chunk,
@@ -171,80 +194,89 @@ impl<M: Matcher> Replay<M> {
         packet: &Ipv4Packet<'_>,
         sink: &mut impl ReplaySink,
     ) -> bool {
-        let ([step], Ok(key)) = (self.steps.as_slice(), packet.key()) else {
+        let (Missing::Nothing, Ok(key)) = (packet.missing(), packet.key()) else {
             return false;
         };
-        if packet.missing() != Missing::Nothing {
+        let Some(number) = self.lanes.of_steps(&self.steps) else {
+            return false;
+        };
+        let lane = self.lanes.get_mut(number);
+        if !lane.admits(packet.ttl()) {
             return false;
         }
-        let Some(place) = self.batches.place(step) else {
-            return false;
-        };
-        let length = packet.total_length();
-        if !self.batches.pending[place].push(key, length, index) {
-            self.decide(place, chunk, sink);
-            self.batches.pending[place].push(key, length, index);
+        lane.known += 1;
+        lane.waiting
+            .push(key, key.words(), packet.total_length(), index);
+        if lane.waiting.is_full() {
+            self.decide(number, chunk, sink);
         }
         true
     }
 
-    /// Decides the packets that wait in one place.
-    fn decide(&mut self, place: usize, chunk: &Chunk, sink: &mut impl ReplaySink) {
-        let Batches {
-            pending,
-            has_effects,
-            batch,
-            trace,
-        } = &mut self.batches;
-        let pending = &mut pending[place];
-        let step = pending.step;
-        let matcher = self.judge.matcher();
-        matcher.decide_batch(&step, &pending.keys, batch, trace);
-        let mut loud = 0_u64;
-        for (key, sum) in pending.sums.iter().enumerate().take(pending.keys.len()) {
-            let (matched, ending) = (batch.matched(key), batch.ending(key));
-            let effects = |place: &Place| has_effects[self.counters.index(*place)];
-            let cut = matches!(ending, Ending::Loop | Ending::TooLong);
-            if sink.wants_rulings() || cut || matched.iter().any(effects) {
-                loud |= 1 << key;
-                continue;
-            }
-            batch.count(key, step.chain, *sum, &mut self.counters);
-            self.tally.rule(step.chain, batch.verdict(key), *sum);
-            self.tally.judged(sum.packets);
+    /// Decides the packets that wait in a lane.
+    fn decide(&mut self, lane: usize, chunk: &Chunk, sink: &mut impl ReplaySink) {
+        let Lane { steps, waiting, .. } = self.lanes.get_mut(lane);
+        if waiting.keys().is_empty() {
+            return;
         }
-        if loud != 0 {
-            for packet in &pending.packets {
-                let key = packet.key as usize;
+        self.batches.ask(self.judge.matcher(), steps, waiting);
+        let loud = match sink.wants_rulings() {
+            true => u64::MAX,
+            false => self.batches.loud(steps.len(), &self.counters),
+        };
+        for (step, answers) in steps.iter().zip(&self.batches.answers) {
+            let batch = &answers.batch;
+            for (packet, key) in answers.keys().enumerate() {
                 if loud >> key & 1 == 0 {
-                    continue;
-                }
-                let record = chunk.record(packet.record as usize);
-                let Network::Ipv4 { packet, .. } =
-                    network_layer(record.interface.link_type, record.data)
-                else {
-                    continue;
-                };
-                // It was read before, so it can be read again.
-                let Ok(ipv4) = Ipv4Packet::sent(packet, packet.len()) else {
-                    continue;
-                };
-                let answer = Answer {
-                    verdict: batch.verdict(key),
-                    matched: batch.matched(key),
-                    ending: batch.ending(key),
-                };
-                let mut effects =
-                    RecordEffects::new(&record, &ipv4, &mut self.counters, &mut self.tally, sink);
-                let (key, state) = (&pending.keys[key], PacketState::of(&ipv4));
-                let ruleset = matcher.ruleset();
-                let ruling = apply(ruleset, &step, &ipv4, key, answer, state, &mut effects);
-                effects.ruling(&step, &ruling);
-                if let Err(why) = effects.finish(Some(End::Ruled(ruling))) {
-                    self.tally.leave(why);
+                    let sum = waiting.sum(key);
+                    batch.count(packet, step.chain, sum, &mut self.counters);
+                    self.tally.rule(step.chain, batch.verdict(packet), sum);
                 }
             }
         }
-        pending.clear();
+        let (mut quiet, keys) = (waiting.packets(), waiting.keys().len());
+        for key in (0..keys).filter(|key| loud >> key & 1 != 0) {
+            quiet -= self.lanes.get(lane).waiting.records(key).len() as u64;
+            self.speak(lane, key, chunk, sink);
+        }
+        self.tally.judged(quiet);
+        self.lanes.get_mut(lane).clear(&mut self.tally);
+    }
+
+    /// Does what follows for packets of which rules ask for more than counting.
+    fn speak(&mut self, lane: usize, key: usize, chunk: &Chunk, sink: &mut impl ReplaySink) {
+        let Lane { steps, waiting, .. } = self.lanes.get(lane);
+        for index in waiting.records(key) {
+            let record = chunk.record(*index as usize);
+            let network = network_layer(record.interface.link_type, record.data);
+            let Network::Ipv4 { packet, .. } = network else {
+                continue;
+            };
+            // It was read before, so it can be read again.
+            let Ok(packet) = Ipv4Packet::sent(packet, packet.len()) else {
+                continue;
+            };
+            let (counters, tally) = (&mut self.counters, &mut self.tally);
+            let mut effects = RecordEffects::new(&record, &packet, counters, tally, sink);
+            let end = match steps.as_slice() {
+                [step] => {
+                    let batch = &self.batches.answers[0].batch;
+                    let answer = Answer {
+                        verdict: batch.verdict(key),
+                        matched: batch.matched(key),
+                        ending: batch.ending(key),
+                    };
+                    let (key, state) = (&waiting.keys()[key], PacketState::of(&packet));
+                    let ruleset = self.judge.matcher().ruleset();
+                    let ruling = apply(ruleset, step, &packet, key, answer, state, &mut effects);
+                    effects.ruling(step, &ruling);
+                    Some(End::Ruled(ruling))
+                }
+                steps => self.judge.walk(steps, &packet, &mut effects),
+            };
+            if let Err(why) = effects.finish(end) {
+                self.tally.leave(why);
+            }
+        }
     }
 }

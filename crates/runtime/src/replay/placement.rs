@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_core::packet::{Ipv4Packet, PacketKey, Unusable};
+use portcullis_core::packet::{Ipv4Packet, PlainPacket, Unusable};
 use portcullis_core::ruleset::BuiltIn;
-use portcullis_core::traversal::{LocalAddresses, Route, Step};
+use portcullis_core::traversal::{LocalAddresses, Route, Step, is_group};
 
 use super::interfaces::InterfaceNames;
 use super::tally::Assumed;
@@ -103,23 +103,41 @@ impl Placement {
         self.steps_of(way, record.interface, loopback, steps)
     }
 
-    /// The way of a received packet in a frame of which the link layer tells
-    /// only whether it went to many; `None` where the record's number tells it.
+    /// What tells the way of a received packet in a frame of which the link
+    /// layer tells only whether it went to many.
     #[inline(always)]
-    pub(super) fn plain_way(
+    pub(super) fn signs(
         &self,
         direction: Option<Direction>,
         group: bool,
-        key: &PacketKey,
-    ) -> Option<Way> {
+        packet: &PlainPacket,
+    ) -> Signs {
+        let (from_here, to_here) = match &self.chains {
+            Chains::Local(local) => local.sides(packet.source(), packet.destination()),
+            _ => (false, false),
+        };
+        let direction = direction.map_or(0, |direction| 1 + direction as u8);
+        let to_group = group | is_group(packet.destination());
+        Signs(
+            direction << 3 | u8::from(from_here) << 2 | u8::from(to_here) << 1 | u8::from(to_group),
+        )
+    }
+
+    /// The way of packets with these signs; `None` where the record's number
+    /// tells it.
+    pub(super) fn way(&self, signs: Signs) -> Option<Way> {
         match &self.chains {
-            Chains::Local(local) => {
-                let route = local.route(key.source, key.destination);
-                Some(Way::Routed(received_route(route, group)))
+            Chains::Local(_) => {
+                let is_set = |bit: u8| signs.0 >> bit & 1 != 0;
+                Some(Way::Routed(Route::new(is_set(2), is_set(1), is_set(0))))
             }
             Chains::Steps(_) => None,
             Chains::One(chain) => Some(Way::Chain(*chain)),
-            Chains::Direction => Some(Way::Directed(direction)),
+            Chains::Direction => Some(Way::Directed(match signs.0 >> 3 {
+                0 => None,
+                1 => Some(Direction::Inbound),
+                _ => Some(Direction::Outbound),
+            })),
         }
     }
 
@@ -172,19 +190,20 @@ pub(super) enum Way {
     Routed(Route),
 }
 
-impl Way {
-    /// How many numbers there are.
-    pub(super) const NUMBERS: usize = 10;
+/// What tells the way of a plain packet, in a few bits, so that it can be looked
+/// up: the frame's direction, and whether the packet comes from here, goes here,
+/// and goes to many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Signs(u8);
 
-    /// Tells ways apart.
+impl Signs {
+    /// How many there are.
+    pub(super) const NUMBERS: usize = 32;
+
+    /// Tells them apart.
     #[inline(always)]
     pub(super) fn number(self) -> usize {
-        match self {
-            Self::Chain(chain) => chain as usize,
-            Self::Directed(None) => 3,
-            Self::Directed(Some(direction)) => 4 + direction as usize,
-            Self::Routed(route) => 6 + route as usize,
-        }
+        usize::from(self.0) % Self::NUMBERS
     }
 }
 
@@ -215,12 +234,7 @@ fn route(local: &LocalAddresses, packet: &Result<Ipv4Packet<'_>, Unusable>, grou
         // Damaged or cut: wherever it is received, that shows.
         return Route::ToHere;
     };
-    received_route(local.route(packet.source(), packet.destination()), group)
-}
-
-#[inline(always)]
-fn received_route(route: Route, group: bool) -> Route {
-    match route {
+    match local.route(packet.source(), packet.destination()) {
         Route::Through if group => Route::ToHere,
         route => route,
     }

@@ -59,6 +59,23 @@ pub(super) fn is_prose(body: &str) -> bool {
     illegible >= fields && body.split_whitespace().count() > 2 + 3
 }
 
+/// Where a packet begins whose line lacks `Packet log:`: with chain, target and
+/// interface before the fields.
+pub(super) fn unnamed(text: &str) -> Option<usize> {
+    const TARGETS: [&str; 7] = [
+        "ACCEPT", "DENY", "REJECT", "MASQ", "REDIRECT", "RETURN", "-",
+    ];
+    let (before, after) = text.split_once(" PROTO=")?;
+    let mut words = before.rsplit(' ');
+    let (interface, target, chain) = (words.next()?, words.next()?, words.next()?);
+    let is_packet = TARGETS.contains(&target)
+        && !chain.is_empty()
+        && after.split(' ').skip(1).filter_map(endpoint).count() >= 2
+        && after.contains(" L=");
+    let length = chain.len() + target.len() + interface.len() + 2;
+    is_packet.then(|| before.len() - length)
+}
+
 /// The fields that a line does not have, in its order.
 pub(super) fn missing(body: &str) -> Vec<&'static str> {
     let words: Vec<&str> = body.split_whitespace().skip(2).collect();

@@ -272,6 +272,19 @@ impl Reader {
         if let Some(suspect) = suspect(text) {
             events.push(suspect);
         }
+        if let Some(start) = damage::unnamed(text) {
+            let damaged = Damaged {
+                line: self.line,
+                column: Some(start + 1),
+                stamp: prefix.stamp,
+                host: prefix.host.clone(),
+                expected: START,
+                missing: vec![START],
+                text: text[start..].to_owned(),
+                times: 1,
+            };
+            return self.emit(prefix.host, Event::Damaged(damaged), events);
+        }
         if !text.is_empty() {
             self.last.insert(prefix.host, Last::Other);
         }
@@ -388,6 +401,25 @@ mod tests {
             &LINE[blanks[6]..]
         );
         assert_eq!(entries(&three)[0].lines, 3);
+    }
+
+    #[test]
+    fn a_packet_without_its_first_words_is_reported() {
+        let unnamed = LINE.replace("Packet log: ", "");
+        let events = read(&format!("{unnamed}\n{LINE}\n"));
+        let [Event::Damaged(damaged), Event::Entry(_)] = events.as_slice() else {
+            panic!("{events:?}");
+        };
+        assert_eq!(damaged.missing, ["Packet log:"]);
+        assert!(damaged.text.starts_with("input DENY eth0 PROTO=6 "));
+        // The second line about a suspect fragment, and what other kernels log.
+        for other in [
+            "eth0 PROTO=6 192.0.2.7:0 198.51.100.1:0 L=44 S=0x00 I=1 F=0x0001 T=250 (#0)",
+            "kernel: IN=eth0 OUT= SRC=192.0.2.7 DST=198.51.100.1 LEN=44 PROTO=TCP SPT=20",
+            "PROTO=6 192.0.2.7:20 198.51.100.1:61394 L=52 S=0x00 I=35470 F=0x4000 T=51",
+        ] {
+            assert_eq!(read(other), [], "{other}");
+        }
     }
 
     #[test]

@@ -94,9 +94,7 @@ impl Engine {
                 let (mut batch, mut scratch) = (Batch::new(), Trace::new());
                 for keys in keys.chunks(BATCH) {
                     classifier.decide_batch(step, keys, &mut batch, &mut scratch);
-                    for packet in 0..keys.len() {
-                        batch.count(packet, step.chain, Counter::of(BYTES), counters);
-                    }
+                    batch.count_each(step.chain, |_| Counter::of(BYTES), counters);
                 }
             }
         }

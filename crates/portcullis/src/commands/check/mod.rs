@@ -1,5 +1,6 @@
 //! `portcullis check`.
 
+mod host_bits;
 mod live;
 mod report;
 
@@ -23,8 +24,8 @@ use report::Report;
 /// Find mistakes in rules, each proved and shown on a packet.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 nothing but notes; 1 warnings or errors, or something is too \
-    large to decide; 2 the command line, the file or a command in it is wrong."
+    after_help = "Exit status: 0 nothing but notes; 1 warnings or errors, commands that \
+    --keep-going left out, or something is too large to decide; 2 the command line, the file or a command in it is wrong."
 )]
 pub(crate) struct CheckArgs {
     /// Rules: a script of ipchains commands, or what ipchains-save wrote.
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         true => OnMistake::KeepGoing,
         false => OnMistake::Refuse,
     };
-    let outcome = "the rules were not checked";
+    let outcome = "the rules were not checked; --keep-going checks what a shell would make of them";
     let Some(rules) = rules::load_file(&args.file, on_mistake, Hosts::Refused, outcome)? else {
         return Ok(USAGE);
     };
@@ -96,6 +97,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<u8> {
     let report = Report {
         rules: &rules,
         checked: &checked,
+        host_bits: host_bits::find(&rules, &mut space),
         compiled,
     };
     let text = match args.json {
@@ -103,7 +105,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         false => report.text(),
     };
     stdout::write(text.as_bytes())?;
-    let fine = report.worst() <= Some(Severity::Note) && checked.undecided.is_empty();
+    let fine = report.worst() <= Some(Severity::Note)
+        && checked.undecided.is_empty()
+        && rules.script.mistakes.is_empty();
     Ok(if fine { DONE } else { FINDINGS })
 }
 

@@ -2,17 +2,16 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
-use std::net::Ipv4Addr;
 use std::ops::Range;
 
 use annotate_snippets::{Level, Renderer};
-use portcullis_analysis::{Checked, Finding, Question, Severity, Subject};
+use portcullis_analysis::{Checked, Finding, Kind, Question, Severity, Subject, places_in_words};
 use portcullis_classifier::Description;
 use portcullis_core::matcher::Place;
 use portcullis_core::ruleset::{BuiltIn, Ruleset};
-use portcullis_syntax::script::CutAddress;
 use serde_json::{Value, json};
 
+use super::host_bits::HostBits;
 use crate::report::stderr::printable;
 use crate::rules::RuleFile;
 
@@ -20,6 +19,7 @@ use crate::rules::RuleFile;
 pub(super) struct Report<'a> {
     pub(super) rules: &'a RuleFile,
     pub(super) checked: &'a Checked,
+    pub(super) host_bits: Vec<HostBits>,
     pub(super) compiled: Option<Description>,
 }
 
@@ -30,6 +30,8 @@ struct Entry {
     message: String,
     advice: Option<String>,
     example: Option<String>,
+    /// Where the same is wrong as well.
+    also: Option<String>,
     subject: Subject,
     others: Vec<Place>,
     span: Option<Range<usize>>,
@@ -47,60 +49,67 @@ impl Report<'_> {
 
     fn entries(&self) -> Vec<Entry> {
         let findings = self.checked.findings.iter();
-        let cut = self.rules.script.cut_addresses.iter();
         let mut entries: Vec<Entry> = findings.map(|it| self.finding(it)).collect();
-        entries.extend(cut.filter_map(|it| self.cut_address(it)));
+        entries.extend(self.host_bits.iter().map(|it| self.host_bits(it)));
         entries.sort_by_key(|it| it.span.as_ref().map_or(usize::MAX, |span| span.start));
         entries
     }
 
     fn finding(&self, finding: &Finding) -> Entry {
         let example = finding.example.as_ref();
+        let advice = match self.failed_policy(finding) {
+            Some(failed) => Some(failed),
+            None => finding.advice(self.ruleset()),
+        };
         Entry {
             severity: finding.severity(),
             code: finding.code(),
             message: printable(&finding.message(self.ruleset())),
-            advice: finding.advice(self.ruleset()).map(|it| printable(&it)),
+            advice: advice.map(|it| printable(&it)),
             example: example.map(|(chain, packet)| printable(&format!("{chain} {packet}"))),
+            also: finding.with_it(self.ruleset()).map(|it| printable(&it)),
             subject: finding.subject,
             others: finding.others.clone(),
             span: self.span(finding.subject),
         }
     }
 
-    /// An address with host bits, if a rule was made with it that is still
-    /// there.
-    fn cut_address(&self, cut: &CutAddress) -> Option<Entry> {
-        let place = self.places().find(|place| {
-            let span = self.span(Subject::Rule(*place));
-            span.is_some_and(|it| it.start <= cut.span.start && cut.span.end <= it.end)
-        })?;
-        let first = Ipv4Addr::from_bits(cut.network.address());
-        let meant = match cut.network.prefix_length() {
-            Some(0) => "every address".to_owned(),
-            Some(length) => format!("{first}/{length}"),
-            None => format!("{first}/{}", Ipv4Addr::from_bits(cut.network.mask())),
+    /// The command that was to close a chain and failed.
+    fn failed_policy(&self, finding: &Finding) -> Option<String> {
+        let (Kind::OpenPolicy(_), Subject::Chain(chain)) = (&finding.kind, finding.subject) else {
+            return None;
         };
-        let written = printable(&cut.written);
+        let chain = self.ruleset().chains()[chain].name().as_str();
+        let mistakes = &self.rules.script.mistakes;
+        let failed = mistakes.iter().rfind(|it| {
+            let words: Vec<&str> = it.command.split_whitespace().collect();
+            let sets = |pair: &[&str]| ["-P", "--policy"].contains(&pair[0]) && pair[1] == chain;
+            words.windows(2).any(sets)
+        })?;
+        let line = self.rules.line_of(Some(&failed.span)).unwrap_or_default();
+        Some(format!(
+            "line {line} was to set the policy and failed: {}",
+            failed.command.trim()
+        ))
+    }
+
+    fn host_bits(&self, found: &HostBits) -> Entry {
+        let (written, meant) = (printable(&found.written), &found.meant);
         let alone = written.split('/').next().unwrap_or_default();
-        Some(Entry {
+        Entry {
             severity: Severity::Warning,
             code: "host-bits",
             message: format!("{written} has bits outside its mask: it means {meant}"),
             advice: Some(format!("write {meant}, or {alone} for the one address")),
-            example: None,
-            subject: Subject::Rule(place),
-            others: Vec::new(),
-            span: Some(cut.span.clone()),
-        })
-    }
-
-    fn places(&self) -> impl Iterator<Item = Place> {
-        let chains = self.ruleset().chains().iter().zip(0..);
-        chains.flat_map(|(it, chain)| {
-            let rules = 0..it.rules().len() as u32;
-            rules.map(move |rule| Place { chain, rule })
-        })
+            example: found.example.as_deref().map(printable),
+            also: (!found.others.is_empty()).then(|| {
+                let names = places_in_words(self.ruleset(), &found.others);
+                format!("also {}", printable(&names))
+            }),
+            subject: Subject::Rule(found.place),
+            others: found.others.clone(),
+            span: Some(found.span.clone()),
+        }
     }
 
     /// The bytes of the file that a finding is about.
@@ -162,6 +171,7 @@ impl Report<'_> {
         let example = entry.example.as_ref().map(|it| format!("for example {it}"));
         let mut notes = Vec::new();
         notes.extend(example.as_deref().map(|it| (Level::NOTE, it)));
+        notes.extend(entry.also.as_deref().map(|it| (Level::NOTE, it)));
         notes.extend(entry.advice.as_deref().map(|it| (Level::HELP, it)));
         let span = entry.span.as_ref();
         self.rules
@@ -184,9 +194,16 @@ impl Report<'_> {
             (count > 0).then(|| format!("{count} {word}{plural}"))
         })
         .collect();
+        let failed = match self.rules.script.mistakes.len() {
+            0 => String::new(),
+            failed => format!(
+                "; {failed} of {} commands failed",
+                self.rules.script.commands
+            ),
+        };
         match parts.is_empty() {
-            true => format!("nothing found in {on}"),
-            false => format!("{} in {on}", parts.join(", ")),
+            true => format!("nothing found in {on}{failed}"),
+            false => format!("{} in {on}{failed}", parts.join(", ")),
         }
     }
 
@@ -198,6 +215,8 @@ impl Report<'_> {
                 Question::Packets(chain) => format!("which packets meet which rules of {chain}"),
                 Question::Reach => "which rules never match".to_owned(),
                 Question::Habits => "policies, logs, answers and fragments".to_owned(),
+                Question::Names => "names of interfaces and networks".to_owned(),
+                Question::Trust => "which senders are believed".to_owned(),
                 Question::Machine => "whether this machine contradicts the rules".to_owned(),
                 Question::Redundant(_) => {
                     redundant += 1;
@@ -238,6 +257,7 @@ impl Report<'_> {
             "file": self.rules.name,
             "rules": self.ruleset().rule_count(),
             "findings": findings,
+            "failed_commands": self.failed_commands(),
             "undecided": self.undecided(),
         });
         if let Some(compiled) = &self.compiled {
@@ -253,6 +273,20 @@ impl Report<'_> {
             });
         }
         document
+    }
+
+    /// What a shell would have gone on without.
+    fn failed_commands(&self) -> Value {
+        let mistakes = self.rules.script.mistakes.iter();
+        let failed = mistakes.map(|it| {
+            json!({
+                "line": self.rules.line_of(Some(&it.span)),
+                "text": it.command.trim(),
+                "message": it.message,
+                "advice": it.hint,
+            })
+        });
+        failed.collect()
     }
 
     fn subject(&self, subject: Subject) -> Value {

@@ -45,7 +45,7 @@ pub(crate) struct CoverArgs {
     pub(crate) keep_going: bool,
 
     /// This machine's own addresses, which tell the chains of packets.
-    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network)]
+    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network, value_delimiter = ',')]
     #[arg(conflicts_with = "chain")]
     pub(crate) local: Vec<Network>,
 

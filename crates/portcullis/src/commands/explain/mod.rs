@@ -12,10 +12,10 @@ use portcullis_core::matcher::{Ending, Place};
 use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::Suspect;
 use portcullis_core::reference::{Outcome, Reference};
-use portcullis_core::ruleset::{BuiltIn, Chain, Rule, Ruleset, Target};
+use portcullis_core::ruleset::{BuiltIn, Chain, Network, Rule, Ruleset, Target, Verdict};
 use serde_json::{Value, json};
 
-use crate::args::built_in;
+use crate::args::{built_in, network};
 use crate::report::decision::decision;
 use crate::report::stdout;
 use crate::rules::{self, Hosts, OnMistake, RuleFile};
@@ -33,6 +33,10 @@ pub(crate) struct ExplainArgs {
     /// Go on without commands that fail, as a shell does.
     #[arg(long)]
     pub(crate) keep_going: bool,
+
+    /// This machine's own addresses, which tell the chains of a packet of a capture.
+    #[arg(long, value_name = "ADDRESS[/LENGTH]", value_parser = network, value_delimiter = ',')]
+    pub(crate) local: Vec<Network>,
 
     /// The chain of a packet of a capture, where the capture does not say.
     #[arg(long, value_name = "NAME", value_parser = built_in)]
@@ -57,7 +61,7 @@ A packet is one of
   'forward ppp0 icmp 10.0.0.1 > 192.0.2.1 echo-request'
   'input eth0 udp 192.0.2.7 > 198.51.100.1 fragment'
   'Packet log: input DENY eth0 PROTO=6 ...', with whatever syslog put before it
-  CAPTURE#N, packet N of a capture
+  CAPTURE#N, packet N of a capture; one that is forwarded meets several chains
 
 Exit status: 0 explained; 2 the command line, a file or a rule is wrong.";
 
@@ -88,22 +92,43 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         return Ok(USAGE);
     };
     let reference = Reference::new(Arc::new(rules.script.ruleset.clone()));
-    let question = packet::read(args, &reference)?;
-    let answer = match question.packet {
-        Described::Packet(packet) => Ok(explain(&reference, question.chain, &packet, MOST_SHOWN)),
-        Described::Suspect(suspect) => Err(suspect),
-    };
-    let report = Report {
-        rules: &rules,
-        question: &question,
-        answer: &answer,
-    };
-    let text = match args.json {
-        true => format!("{:#}\n", report.json()),
-        false => report.text(),
+    let questions = packet::read(args, &reference)?;
+    let (mut text, mut documents) = (Vec::new(), Vec::new());
+    for question in &questions {
+        let answer = match question.packet {
+            Described::Packet(packet) => {
+                Ok(explain(&reference, question.chain, &packet, MOST_SHOWN))
+            }
+            Described::Suspect(suspect) => Err(suspect),
+        };
+        let report = Report {
+            rules: &rules,
+            question,
+            answer: &answer,
+        };
+        match args.json {
+            true => documents.push(report.json()),
+            false => text.push(report.text()),
+        }
+        if answer.is_ok_and(|it| !lets_go_on(&it)) {
+            break;
+        }
+    }
+    let text = match (args.json, &documents[..]) {
+        (true, [document]) => format!("{document:#}\n"),
+        (true, _) => format!("{:#}\n", json!(documents)),
+        (false, _) => text.join("\n"),
     };
     stdout::write(text.as_bytes())?;
     Ok(DONE)
+}
+
+/// Whether a packet goes on to its next chain.
+fn lets_go_on(explanation: &Explanation) -> bool {
+    matches!(
+        explanation.outcome,
+        Outcome::Verdict(Verdict::Accept | Verdict::Masq)
+    )
 }
 
 struct Report<'a> {

@@ -9,6 +9,7 @@ use portcullis_core::packet::Suspect;
 use portcullis_core::packet_log::PacketLog;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::BuiltIn;
+use portcullis_core::traversal::{LocalAddresses, Step};
 use portcullis_runtime::capture::CaptureReader;
 use portcullis_syntax::packet_words;
 
@@ -41,11 +42,12 @@ impl fmt::Display for Described {
 
 const LOG: &str = "Packet log: ";
 
-/// Reads whatever describes the packet.
-pub(super) fn read(args: &ExplainArgs, reference: &Reference) -> anyhow::Result<Question> {
+/// Reads whatever describes the packet: a question for each chain that it
+/// meets, at least one.
+pub(super) fn read(args: &ExplainArgs, reference: &Reference) -> anyhow::Result<Vec<Question>> {
     let text = args.packet.join(" ");
     if let Some(start) = text.find(LOG) {
-        return log_line(text[start..].trim_end(), reference);
+        return Ok(vec![log_line(text[start..].trim_end(), reference)?]);
     }
     if let Some((file, number)) = text.rsplit_once('#')
         && let Ok(number) = number.parse()
@@ -59,13 +61,13 @@ pub(super) fn read(args: &ExplainArgs, reference: &Reference) -> anyhow::Result<
             printable(&error.to_string())
         )
     })?;
-    Ok(Question {
+    Ok(vec![Question {
         chain: words.chain.position(),
         packet: Described::Packet(Packet {
             interface: words.interface,
             key: words.key,
         }),
-    })
+    }])
 }
 
 fn log_line(line: &str, reference: &Reference) -> anyhow::Result<Question> {
@@ -118,7 +120,7 @@ fn captured(
     number: u64,
     args: &ExplainArgs,
     reference: &Reference,
-) -> anyhow::Result<Question> {
+) -> anyhow::Result<Vec<Question>> {
     let shown = printable(&file.display().to_string());
     let mut reader = CaptureReader::open(file)?;
     while let Some(record) = reader.next_record()? {
@@ -128,15 +130,14 @@ fn captured(
         let seen = Viewpoint {
             chain: args.chain,
             interface: args.interface,
-            ..Viewpoint::default()
+            local: (!args.local.is_empty()).then(|| LocalAddresses::new(args.local.clone())),
         }
         .see(&record, reference)
         .with_context(|| format!("packet {number} of {shown}"))?;
         for remark in seen.assumed {
             tell(format_args!("{remark}"));
         }
-        let step = seen.steps[0];
-        return Ok(Question {
+        let question = |step: &Step| Question {
             chain: step.chain.position(),
             packet: match seen.key {
                 Ok(key) => Described::Packet(Packet {
@@ -145,7 +146,8 @@ fn captured(
                 }),
                 Err(suspect) => Described::Suspect(suspect),
             },
-        });
+        };
+        return Ok(seen.steps.iter().map(question).collect());
     }
     bail!(
         "{shown} has {} packets; there is no packet {number}",

@@ -32,7 +32,7 @@ use group::{By, Groups};
     is wrong or a file cannot be read."
 )]
 pub(crate) struct LogArgs {
-    /// Syslog files, also compressed with gzip; - reads standard input.
+    /// Syslog files, also compressed with gzip or zstd; - reads standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 

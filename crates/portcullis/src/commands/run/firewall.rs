@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use parking_lot::{Mutex, MutexGuard};
-use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::Ruleset;
 use portcullis_runtime::confine::Confinement;
 use portcullis_runtime::live::{Carry, Figure, LiveRuleset, Stats};
 
 use super::beyond_a_bridge;
-use super::server::Status;
+use super::compiled::Classifier;
+use super::messages::Status;
 
 /// How long somebody else's change is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use portcullis_classifier::Classifier;
 use portcullis_core::names::InterfaceName;
 use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::Step;
@@ -13,6 +12,7 @@ use portcullis_runtime::backend::kernel_bridge;
 use portcullis_runtime::backend::observe;
 use portcullis_runtime::live::Worker;
 
+use super::compiled::Classifier;
 use super::keeper::Keeper;
 use super::{NonIpv4, Ports, RunArgs, Work, Works, ssh_session};
 

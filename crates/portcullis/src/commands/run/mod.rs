@@ -1,9 +1,11 @@
 //! `portcullis run`: a firewall.
 
+mod compiled;
 mod firewall;
 mod keeper;
 mod lanes;
 mod log_writer;
+mod messages;
 mod queue;
 mod server;
 mod ssh_session;
@@ -20,7 +22,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use clap::{Args, ValueEnum};
 use nix::unistd::Group;
-use portcullis_classifier::Classifier;
 use portcullis_core::ruleset::{Chain, Network, Policy, Ruleset, Target};
 use portcullis_core::traversal::LocalAddresses;
 use portcullis_runtime::backend::observe::{self, Tap};
@@ -33,6 +34,7 @@ use crate::report::stderr::tell;
 use crate::rules::{self, Hosts, OnMistake, RuleFile};
 use crate::{DONE, FINDINGS, USAGE};
 
+use compiled::Classifier;
 use firewall::{Firewall, Plane};
 use keeper::ToRestore;
 use log_writer::{LogTarget, LogWriter};
@@ -40,7 +42,8 @@ use queue::QueueArgs;
 use works::{Work, Working, Works};
 
 pub(crate) use keeper::{KeepArgs, keep};
-pub(crate) use server::{Request, Response, Status, to_text, with_counters};
+pub(crate) use messages::{Request, Response, Status};
+pub(crate) use server::{to_text, with_counters};
 
 /// Where a running firewall listens, unless it is told otherwise.
 pub(crate) const CONTROL: &str = "/run/portcullis.sock";

@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use portcullis_classifier::Classifier;
 use portcullis_runtime::backend::queue::{Queue, Tables};
 use portcullis_runtime::live::Worker;
 
+use super::compiled::Classifier;
 use super::keeper::Keeper;
 use super::{NonIpv4, RunArgs, Work, Works, ssh_session};
 

@@ -146,25 +146,31 @@ fn tell_remarks(evidence: &Evidence) {
     let counts = [
         (
             evidence.let_through,
-            "packets that the log calls denied are let through by these rules",
+            "packet",
+            "denied in the log and let through by these rules",
         ),
         (
             evidence.unplaced,
-            "packets were logged by chains that these rules do not lead them to",
+            "packet",
+            "logged by chains that these rules do not lead to",
         ),
         (
             evidence.left_out,
-            "records were left out: no IPv4, damaged or cut",
+            "record",
+            "left out: no IPv4, damaged or cut",
         ),
         (
             evidence.no_way_out,
-            "forwarded packets were not followed: say with --interface forward=NAME and \
-             --interface output=NAME where they leave",
+            "forwarded packet",
+            "not followed: say with --interface forward=NAME and --interface output=NAME where \
+             they leave",
         ),
     ];
-    for (count, what) in counts {
-        if count > 0 {
-            tell(format_args!("{count} {what}"));
+    for (count, what, became) in counts {
+        match count {
+            0 => {}
+            1 => tell(format_args!("1 {what} was {became}")),
+            _ => tell(format_args!("{count} {what}s were {became}")),
         }
     }
 }

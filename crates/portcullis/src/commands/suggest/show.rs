@@ -8,12 +8,15 @@ use portcullis_analysis::suggest::{
 };
 use portcullis_core::matcher::Place;
 use portcullis_core::names::ChainName;
+use portcullis_core::packet::protocol;
 use portcullis_core::ruleset::{Network, PortRange};
+use portcullis_syntax::names;
 use serde_json::{Value, json};
 
 use super::read::Evidence;
 use crate::report::rule_words::rule_words;
-use crate::rules::RuleFile;
+use crate::report::stderr::printable;
+use crate::rules::{self, RuleFile};
 
 /// Lines that describe what one chain opens, at most.
 const MOST_RANGES: usize = 12;
@@ -66,8 +69,15 @@ impl Shown<'_> {
                     .to_owned(),
             );
         }
+        if group.guessed {
+            lines.push(
+                "no control connection was seen: that it is FTP is a guess, from the many high \
+                 ports of one server"
+                    .to_owned(),
+            );
+        }
         if group.pattern.is_none() && group.is_offered() {
-            lines.push("no known service looks like this".to_owned());
+            lines.extend(unknown(group));
         }
         lines.push(seen(group));
         if group.stance == Stance::Asked {
@@ -219,13 +229,21 @@ impl Shown<'_> {
             conversations,
             once,
         } = unseen;
+        let plural = |count: &usize, one: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}s"),
+        };
+        let (conversations, kinds) = (plural(conversations, "conversation"), plural(kinds, "kind"));
+        let once = match once {
+            1 => "1 was the only one of its kind".to_owned(),
+            once => format!("{once} were the only ones of their kind"),
+        };
         let mut text = format!(
-            "What is still unseen: of {conversations} conversations, {once} were the only one of \
-             their kind ({kinds} kinds).\nBy Good and Turing's estimate the next one is of a kind \
-             never seen before with a chance of {:.0} %.\n",
+            "What is still unseen: of {conversations}, {once} ({kinds}).\nBy Good and Turing's \
+             estimate the next one is of a kind never seen before with a chance of {:.0} %.\n",
             chance * 100.0
         );
-        if *conversations < FEW {
+        if unseen.conversations < FEW {
             text += "With so few that says little more than: look again in a day or two.\n";
         }
         if self.evidence.logs {
@@ -351,6 +369,33 @@ fn commands(added: &[Added]) -> Vec<String> {
         format!("ipchains -I {chain} {place} {}", rule_words(&it.rule))
     };
     added.iter().enumerate().map(command).collect()
+}
+
+/// What can be said of a service without a pattern.
+fn unknown(group: &Group) -> Vec<String> {
+    const HIGH: u16 = 1024;
+    let transport = match group.protocol {
+        protocol::TCP => names::Transport::Tcp,
+        protocol::UDP => names::Transport::Udp,
+        _ => return vec!["no known service looks like this".to_owned()],
+    };
+    let names = rules::names();
+    let port = group.answerer.ports.first().copied();
+    let name = port.and_then(|it| names.service_name(it, transport));
+    let mut lines = vec![match name {
+        Some(name) => format!("the port is that of {}", printable(name)),
+        None => "no known service looks like this".to_owned(),
+    }];
+    let high = |side: &Side| side.ports.iter().all(|it| *it >= HIGH);
+    let asked_here = matches!(group.way, Way::Out | Way::Through);
+    let tcp = group.protocol == protocol::TCP;
+    if tcp && name.is_none() && asked_here && high(&group.opener) && high(&group.answerer) {
+        lines.push(
+            "passive FTP data looks like this as well; then the next connection has another port"
+                .to_owned(),
+        );
+    }
+    lines
 }
 
 fn seen(group: &Group) -> String {

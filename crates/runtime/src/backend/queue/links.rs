@@ -88,7 +88,7 @@ impl AsFd for Links {
 }
 
 /// The number and name in a link message.
-fn read(body: &[u8]) -> Option<(u32, InterfaceName)> {
+pub(super) fn read(body: &[u8]) -> Option<(u32, InterfaceName)> {
     let header: &[u8; LINK_HEADER] = body.first_chunk()?;
     let index = u32::from_ne_bytes(*header[INDEX..].first_chunk()?);
     let (_, name) = attributes(&body[LINK_HEADER..]).find(|(kind, _)| *kind == NAME)?;

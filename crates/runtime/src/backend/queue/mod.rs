@@ -4,6 +4,8 @@
 //! - [`Queue`] judges what waits.
 
 mod answers;
+#[cfg(fuzzing)]
+mod attack;
 mod links;
 mod packet;
 mod rules;
@@ -33,6 +35,8 @@ use links::Links;
 use packet::Queued;
 use rules::{MASQUERADE, OURS, REDIRECT};
 
+#[cfg(fuzzing)]
+pub use attack::attack;
 pub use rules::{Tables, TablesError};
 
 /// Packets judged together at most.
