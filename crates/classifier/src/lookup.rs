@@ -3,7 +3,7 @@
 //! A lookup has up to three parts, each holding some of the chain's rules; the
 //! lowest number that any of them finds is the answer.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use crate::bit_vector::{self, BitVector};
 use crate::block::Block;

@@ -1,6 +1,6 @@
 //! Building the rows of a bit vector.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::Rows;
 use crate::intervals::Intervals;
@@ -149,8 +149,14 @@ fn flip(bits: &mut [Line], bit: usize) {
 }
 
 fn hash(row: &[Line]) -> u64 {
-    let words = row.iter().flat_map(|line| line.0);
-    words.fold(0, |hash: u64, word| {
-        (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    let mix =
+        |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // Several chains, as each step waits for the one before.
+    let mut chains = [0; 8];
+    for line in row {
+        for (chain, word) in chains.iter_mut().zip(line.0) {
+            *chain = mix(*chain, word);
+        }
+    }
+    chains.into_iter().fold(0, mix)
 }

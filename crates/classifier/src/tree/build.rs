@@ -1,6 +1,6 @@
 //! Growing the trees.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use super::choose::choose;
 use super::gate::Gate;

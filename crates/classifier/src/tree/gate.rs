@@ -1,7 +1,7 @@
 //! Which trees a packet can find anything in, told by the first bits of its
 //! two addresses: two small loads spare the walk through most trees.
 
-use std::collections::HashSet;
+use hashbrown::HashSet;
 
 use crate::plain_rule::{Address, PlainRule, Probe};
 use crate::probes::Probes;

@@ -5,7 +5,7 @@
 //! port twelve bits that say which thresholds it reaches, so that ranges too
 //! can be told apart by single bits.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 use crate::plain_rule::{Address, PlainRule, Ports, Probe, Protocol};
 use crate::simd::{Simd, Thresholds};
