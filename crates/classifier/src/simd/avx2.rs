@@ -10,7 +10,7 @@ use std::arch::x86_64::{
     _pext_u64,
 };
 
-use super::{Borders, Column, Line, Simd, Thresholds, Work, borders, first_line};
+use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, Work, first_line};
 use crate::block::{Block, LANES};
 use crate::plain_rule::Probe;
 
@@ -149,7 +149,7 @@ fn rank(borders: &Borders, numbers: &Column, count: usize) -> Column {
         let value = load(value);
         let mut place = _mm256_setzero_si256();
         for level in 0..borders.depth() {
-            let level = borders::Line::numbers(borders.level(level));
+            let level = Sixteen::numbers(borders.level(level));
             // SAFETY: a place on a level is lower than the number of its numbers.
             let border = unsafe { _mm256_i32gather_epi32::<4>(level.as_ptr().cast(), place) };
             // There is no comparison of unsigned numbers, but a maximum: all ones where the border

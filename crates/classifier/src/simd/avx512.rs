@@ -17,7 +17,7 @@ use portcullis_core::batch::BATCH;
 use portcullis_core::packet::PacketKey;
 
 use super::avx2::{differs, last_place, outside, prefetch};
-use super::{Borders, Column, Line, Simd, Thresholds, Work, borders, first_line};
+use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, Work, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
 use crate::probes::Probes;
@@ -249,7 +249,7 @@ macro_rules! search {
                     step!(|place| pick_of_eight(place, lines));
                 }
                 _ => {
-                    let level = borders::Line::numbers(level);
+                    let level = Sixteen::numbers(level);
                     // SAFETY: a place on a level is lower than the number of its numbers.
                     step!(|place| unsafe {
                         _mm512_i32gather_epi32::<4>(place, level.as_ptr().cast())

@@ -4,7 +4,7 @@
 /// Sixteen numbers.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Line(pub(super) [u32; Line::LENGTH]);
+pub(crate) struct Sixteen(pub(super) [u32; Sixteen::LENGTH]);
 
 /// Numbers in rising order, to be searched.
 ///
@@ -15,11 +15,11 @@ pub(crate) struct Line(pub(super) [u32; Line::LENGTH]);
 #[derive(Clone, Debug)]
 pub(crate) struct Borders {
     /// Level after level, each one in lines of its own.
-    lines: Vec<Line>,
+    lines: Vec<Sixteen>,
     depth: u32,
 }
 
-impl Line {
+impl Sixteen {
     /// Numbers in a line.
     pub(super) const LENGTH: usize = 16;
     /// Levels that fit into a line.
@@ -39,9 +39,9 @@ impl Borders {
                 let number = numbers.get(place * step + step / 2 - 1);
                 number.copied().unwrap_or(u32::MAX)
             };
-            for line in 0..(1usize << level).div_ceil(Line::LENGTH) {
-                let places = line * Line::LENGTH..;
-                lines.push(Line(std::array::from_fn(|at| number(places.start + at))));
+            for line in 0..(1usize << level).div_ceil(Sixteen::LENGTH) {
+                let places = line * Sixteen::LENGTH..;
+                lines.push(Sixteen(std::array::from_fn(|at| number(places.start + at))));
             }
         }
         Self { lines, depth }
@@ -55,11 +55,11 @@ impl Borders {
 
     /// The lines of a level.
     #[inline(always)]
-    pub(super) fn level(&self, level: u32) -> &[Line] {
-        let (start, count) = match level.checked_sub(Line::LEVELS - 1) {
+    pub(super) fn level(&self, level: u32) -> &[Sixteen] {
+        let (start, count) = match level.checked_sub(Sixteen::LEVELS - 1) {
             None | Some(0) => (level as usize, 1),
             // All that came before, of which each level has twice the lines.
-            Some(further) => (Line::LEVELS as usize + (1 << further) - 2, 1 << further),
+            Some(further) => (Sixteen::LEVELS as usize + (1 << further) - 2, 1 << further),
         };
         &self.lines[start..start + count]
     }
@@ -69,18 +69,18 @@ impl Borders {
     pub(crate) fn rank(&self, number: u32) -> u32 {
         let mut place = 0;
         for level in 0..self.depth {
-            let numbers = Line::numbers(self.level(level));
+            let numbers = Sixteen::numbers(self.level(level));
             place = 2 * place + usize::from(numbers[place] < number);
         }
         place as u32
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.lines.len() * size_of::<Line>()
+        self.lines.len() * size_of::<Sixteen>()
     }
 }
 
-impl Line {
+impl Sixteen {
     /// All numbers of some lines in a row.
     #[inline(always)]
     pub(super) fn numbers(lines: &[Self]) -> &[u32] {

@@ -23,6 +23,7 @@ use portcullis_core::batch::BATCH;
 use portcullis_core::packet::PacketKey;
 
 pub(crate) use borders::Borders;
+use borders::Sixteen;
 
 use crate::block::Block;
 use crate::plain_rule::Probe;

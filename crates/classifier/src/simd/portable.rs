@@ -1,6 +1,6 @@
 //! The operations for every CPU; the twins of all the others.
 
-use super::{Borders, Column, Line, Simd, Thresholds, borders, first_line};
+use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
 
@@ -22,7 +22,7 @@ impl Simd for Portable {
         let mut ranks = Column::ZERO;
         // Level by level for all of them: no step waits for the one before.
         for level in 0..borders.depth() {
-            let level = borders::Line::numbers(borders.level(level));
+            let level = Sixteen::numbers(borders.level(level));
             for (rank, number) in ranks.0.iter_mut().zip(numbers.0).take(count) {
                 *rank = 2 * *rank + u32::from(level[*rank as usize] < number);
             }

@@ -156,13 +156,3 @@ impl ReplaySink for LastVerdict {
         true
     }
 }
-
-/// `cargo test -p portcullis-runtime --test evasion -- --ignored --nocapture` prints what the
-/// documentation should say.
-#[test]
-#[ignore = "prints for people"]
-fn print_the_listing() {
-    for trick in tricks() {
-        println!("{}", listing(&trick));
-    }
-}
