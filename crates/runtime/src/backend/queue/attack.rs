@@ -2,9 +2,8 @@
 
 use portcullis_core::judge::PacketState;
 
-use super::links;
-use super::netlink::{Writer, attributes, messages};
-use super::packet;
+use super::{links, packet};
+use crate::backend::netlink::{Writer, attributes, messages};
 
 /// Reads bytes as all that the kernel may send, and answers every packet in them.
 pub fn attack(bytes: &[u8]) {
@@ -16,10 +15,10 @@ pub fn attack(bytes: &[u8]) {
         }
         match packet::read(message) {
             None => continue,
-            Some(Err(id)) => packet::write_drop(1, id, &mut verdicts),
+            Some(Err((queue, id))) => packet::write_drop(queue, id, &mut verdicts),
             Some(Ok(queued)) => {
                 let changed = bytes.len().is_multiple_of(2).then_some(CHANGED);
-                packet::write_accept(1, &queued, CHANGED.mark, changed, &mut verdicts);
+                packet::write_accept(&queued, CHANGED.mark, changed, &mut verdicts);
             }
         }
         packets += 1;
