@@ -83,11 +83,6 @@ pub(crate) fn gives_back(net: &Net) -> Result<(), Failed> {
     ] {
         net.ip(CLIENT, command);
     }
-    // The kernel's own address is there after its check for doubles.
-    wait_for(|| {
-        !net.ip(CLIENT, "address show dev eth0")
-            .contains("tentative")
-    });
     let before = state(net);
     let mut firewall = net.start("", &HOST);
     same(
@@ -101,10 +96,6 @@ pub(crate) fn gives_back(net: &Net) -> Result<(), Failed> {
     )?;
     firewall.signal("TERM");
     same(firewall.wait(), Some(0))?;
-    wait_for(|| {
-        !net.ip(CLIENT, "address show dev eth0")
-            .contains("tentative")
-    });
     same(state(net), before)?;
     same(net.ping(1), 1)
 }
@@ -172,8 +163,13 @@ pub(crate) fn the_articles_day(net: &Net) -> Result<(), Failed> {
     same(list().as_str(), "drwxr-xr-x pub\n")
 }
 
-/// Addresses and routes of the client, and who guards its interfaces.
+/// Addresses and routes of the client, and who guards its interfaces, once the kernel has ended its
+/// check for doubles of its own address.
 fn state(net: &Net) -> [Value; 5] {
+    wait_for(|| {
+        let shown = net.ip(CLIENT, "address show dev eth0");
+        !shown.contains("tentative")
+    });
     let json = |arguments: &str| {
         let text = net.ip(CLIENT, &format!("-json {arguments}"));
         serde_json::from_str(&text).unwrap()
