@@ -73,6 +73,18 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn with_any(self, numbers: &Column, bits: u32) -> u64 {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { with_any(numbers, bits) }
+    }
+
+    #[inline(always)]
+    fn above(self, numbers: &Column, limit: u32) -> u64 {
+        // SAFETY: `self` is the proof of AVX-512.
+        unsafe { above(numbers, limit) }
+    }
+
+    #[inline(always)]
     fn first_common<const ROWS: usize>(self, rows: [&[Line]; ROWS], from: u32) -> Option<u32> {
         // SAFETY: `self` is the proof of AVX-512.
         unsafe { first_common(rows, from) }
@@ -172,6 +184,31 @@ fn probes(keys: &[PacketKey]) -> Probes {
         probes.set(place, key);
     }
     probes
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn with_any(numbers: &Column, bits: u32) -> u64 {
+    let bits = _mm512_set1_epi32(bits as i32);
+    each_sixteen(numbers, |numbers| _mm512_test_epi32_mask(numbers, bits))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn above(numbers: &Column, limit: u32) -> u64 {
+    let limit = _mm512_set1_epi32(limit as i32);
+    each_sixteen(numbers, |numbers| _mm512_cmplt_epu32_mask(limit, numbers))
+}
+
+/// The masks of all sixteens of a column, one after the other.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn each_sixteen(numbers: &Column, mask: impl Fn(__m512i) -> u16) -> u64 {
+    let mut all = 0;
+    for (place, chunk) in numbers.0.as_chunks().0.iter().enumerate() {
+        all |= u64::from(mask(load_numbers(chunk))) << (16 * place);
+    }
+    all
 }
 
 #[inline]

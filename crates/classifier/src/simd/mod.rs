@@ -52,6 +52,16 @@ impl Line {
 impl Column {
     pub(crate) const ZERO: Self = Self([0; BATCH]);
 
+    /// A bit for each number that is wanted.
+    #[inline(always)]
+    fn choose(&self, is_wanted: impl Fn(u32) -> bool) -> u64 {
+        let mut chosen = 0;
+        for (packet, number) in self.0.iter().enumerate() {
+            chosen |= u64::from(is_wanted(*number)) << packet;
+        }
+        chosen
+    }
+
     /// Adds other numbers, packet by packet.
     #[inline(always)]
     pub(crate) fn add(&mut self, other: &Self) {
@@ -78,6 +88,18 @@ pub(crate) trait Simd: Copy {
     /// For the first `count` numbers how many borders lie below each. What the
     /// rest becomes is left open.
     fn rank(self, borders: &Borders, numbers: &Column, count: usize) -> Column;
+
+    /// A bit for each number that has any of these bits.
+    #[inline(always)]
+    fn with_any(self, numbers: &Column, bits: u32) -> u64 {
+        numbers.choose(|number| number & bits != 0)
+    }
+
+    /// A bit for each number above a limit.
+    #[inline(always)]
+    fn above(self, numbers: &Column, limit: u32) -> u64 {
+        numbers.choose(|number| number > limit)
+    }
 
     /// The first bit from bit `from` on that is set in all rows, which are of
     /// one length.

@@ -38,6 +38,10 @@ impl Work for Answers {
             simd.look_up(&table, &mut found, count);
             answers.extend(found.0[..count].iter().map(|it| u64::from(*it)));
 
+            let number = edge(&mut random);
+            answers.push(simd.with_any(&values, number));
+            answers.push(simd.above(&values, number));
+
             let mut numbers: Vec<u32> = (0..random.below(600)).map(|_| edge(&mut random)).collect();
             numbers.sort_unstable();
             let ranks = simd.rank(&Borders::new(&numbers), &values, count);

@@ -61,41 +61,40 @@ struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry(u32);
 
-/// A packet on its way through a tree.
-#[derive(Clone, Copy, Debug)]
-struct Walker {
-    packet: u32,
-    entry: Entry,
-    /// Where the next entry stands.
-    slot: u32,
+/// A packet of a batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    probe: Probe,
+    /// What tables are indexed by.
+    bits: [u64; 2],
 }
 
-/// Packets on their way, at most all of a batch.
+/// Packets of a batch on their way, each with the number of what it comes to,
+/// in the high half.
 #[derive(Clone, Debug)]
 struct Walkers {
-    all: [Walker; BATCH],
+    all: [u64; BATCH],
     count: usize,
 }
 
 impl Walkers {
     const NONE: Self = Self {
-        all: [Walker {
-            packet: 0,
-            entry: Entry::NOTHING,
-            slot: 0,
-        }; BATCH],
+        all: [0; BATCH],
         count: 0,
     };
 
     /// Adds a walker on a condition, without a branch.
     #[inline(always)]
-    fn add(&mut self, packet: u32, entry: Entry, condition: bool) {
-        self.all[self.count % BATCH] = Walker {
-            packet,
-            entry,
-            slot: 0,
-        };
+    fn add(&mut self, packet: usize, goal: u32, condition: bool) {
+        self.all[self.count % BATCH] = u64::from(goal) << 32 | packet as u64;
         self.count += usize::from(condition);
+    }
+
+    /// A walker's packet, and what it comes to.
+    #[inline(always)]
+    fn get(&self, place: usize) -> (usize, u32) {
+        let walker = self.all[place % BATCH];
+        (walker as usize % BATCH, (walker >> 32) as u32)
     }
 }
 
@@ -207,57 +206,76 @@ impl Forest {
         best: &mut Column,
     ) {
         let trees = self.gate.trees_each(simd, probes);
-        let mut bits = [[0; 2]; BATCH];
-        for (packet, bits) in bits.iter_mut().enumerate().take(probes.count) {
-            *bits = bits_of(simd, &probes.get(packet), &self.thresholds);
+        let present = u64::MAX >> (BATCH - probes.count.clamp(1, BATCH));
+        // Rows, since a walk comes back to one packet again and again.
+        let mut rows = [Row::default(); BATCH];
+        for (packet, row) in rows.iter_mut().enumerate().take(probes.count) {
+            row.probe = probes.get(packet);
+            row.bits = bits_of(simd, &row.probe, &self.thresholds);
         }
-        let (mut at_node, mut at_leaf) = (Walkers::NONE, Walkers::NONE);
+        let mut leaves = Walkers::NONE;
         for (tree, root) in self.roots.iter().enumerate() {
-            (at_node.count, at_leaf.count) = (0, 0);
-            for packet in 0..probes.count {
-                let enters = (trees.0[packet] >> tree & 1 != 0) & (root.lowest < best.0[packet]);
-                at_node.add(packet as u32, root.entry, enters & root.entry.is_node());
-                at_leaf.add(packet as u32, root.entry, enters & root.entry.is_leaf());
-            }
-            self.walk_to_leaves(simd, &bits, &mut at_node, &mut at_leaf);
-            for place in 0..at_leaf.count {
-                let ahead = at_leaf.all[(place + AHEAD) % BATCH].entry.first_block();
-                if let Some(block) = self.blocks.get(ahead) {
+            let open = simd.with_any(&trees, 1 << tree) & simd.above(best, root.lowest) & present;
+            self.walk_to_leaves(simd, &rows, root.entry, open, &mut leaves);
+            for place in 0..leaves.count {
+                let (_, ahead) = leaves.get(place + AHEAD);
+                if let Some(block) = self.blocks.get(Entry(ahead).first_block()) {
                     simd.prefetch(block, 4);
                 }
-                let Walker { packet, entry, .. } = at_leaf.all[place];
-                let packet = packet as usize % BATCH;
-                let found = self.first_in_leaf(simd, entry, &probes.get(packet), holding, 0);
+                let (packet, leaf) = leaves.get(place);
+                let found = self.first_in_leaf(simd, Entry(leaf), &rows[packet].probe, holding, 0);
                 let best = &mut best.0[packet];
                 *best = (*best).min(found.unwrap_or(u32::MAX));
             }
         }
     }
 
-    /// Walks with all packets that are at a node as far as they come, without a
-    /// branch on where that is.
+    /// Walks with some packets from a tree's root to its leaves, step by step,
+    /// without a branch on where a packet is.
     #[inline(always)]
     fn walk_to_leaves<S: Simd>(
         &self,
         simd: S,
-        bits: &[[u64; 2]; BATCH],
-        at_node: &mut Walkers,
-        at_leaf: &mut Walkers,
+        rows: &[Row; BATCH],
+        root: Entry,
+        packets: u64,
+        leaves: &mut Walkers,
     ) {
-        while at_node.count > 0 {
-            let arrived = at_node.count;
-            for walker in &mut at_node.all[..arrived] {
-                let packet = walker.packet as usize % BATCH;
-                let slot = self.nodes[walker.entry.node_number()].slot(simd, bits[packet]);
-                walker.slot = slot as u32;
-                simd.prefetch(&self.entries[slot], 1);
+        leaves.count = 0;
+        let (mut slots, mut nodes) = (Walkers::NONE, Walkers::NONE);
+        let mut left = packets;
+        if !root.is_node() {
+            while left != 0 {
+                leaves.add(left.trailing_zeros() as usize, root.0, root.is_leaf());
+                left &= left - 1;
             }
-            at_node.count = 0;
-            for place in 0..arrived {
-                let Walker { packet, slot, .. } = at_node.all[place];
+            return;
+        }
+        let node = self.nodes[root.node_number()];
+        while left != 0 {
+            let packet = left.trailing_zeros() as usize;
+            let slot = node.slot(simd, rows[packet].bits);
+            slots.add(packet, slot as u32, true);
+            simd.prefetch(&self.entries[slot], 1);
+            left &= left - 1;
+        }
+        loop {
+            nodes.count = 0;
+            for place in 0..slots.count {
+                let (packet, slot) = slots.get(place);
                 let entry = self.entries[slot as usize];
-                at_node.add(packet, entry, entry.is_node());
-                at_leaf.add(packet, entry, entry.is_leaf());
+                nodes.add(packet, entry.0, entry.is_node());
+                leaves.add(packet, entry.0, entry.is_leaf());
+            }
+            if nodes.count == 0 {
+                return;
+            }
+            slots.count = 0;
+            for place in 0..nodes.count {
+                let (packet, node) = nodes.get(place);
+                let slot = self.nodes[Entry(node).node_number()].slot(simd, rows[packet].bits);
+                slots.add(packet, slot as u32, true);
+                simd.prefetch(&self.entries[slot], 1);
             }
         }
     }
