@@ -4,7 +4,7 @@
 
 use etherparse::{Icmpv4Slice, Ipv4HeaderSlice, TcpHeaderSlice, UdpHeaderSlice};
 use libfuzzer_sys::fuzz_target;
-use portcullis_core::packet::{Ipv4Packet, Missing, PacketKey, PlainPacket, header_checksum};
+use portcullis_core::packet::{Ipv4Packet, Missing, PacketKey, PlainPackets, header_checksum};
 
 fuzz_target!(|input: (bool, u8, &[u8])| {
     let (mend, beyond, bytes) = input;
@@ -13,9 +13,12 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
         mend_checksum(&mut bytes);
     }
     let wire_length = bytes.len() + usize::from(beyond);
-    let quick = bytes
-        .first_chunk()
-        .and_then(|head| PlainPacket::read(head, wire_length));
+    let mut packets = PlainPackets::new();
+    packets.push(bytes.first_chunk(), wire_length as u32);
+    packets.read();
+    let quick = packets
+        .is_plain(0)
+        .then(|| (packets.key(0), packets.total_length(0), packets.ttl(0)));
     let Ok(packet) = Ipv4Packet::received(&bytes, wire_length) else {
         assert_eq!(quick, None);
         return;
@@ -33,8 +36,7 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
         }
     };
     if let Some(quick) = quick {
-        assert_eq!(quick.key(), key);
-        assert_eq!(quick.total_length(), packet.total_length());
+        assert_eq!(quick, (key, packet.total_length(), packet.ttl()));
         assert_eq!(packet.missing(), Missing::Nothing);
     }
     if let Some(theirs) = by_etherparse(&bytes) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portcullis_core::batch::Outcome;
 use portcullis_core::names::ChainName;
-use portcullis_core::ruleset::{Chain, Ruleset, Target, Verdict};
+use portcullis_core::ruleset::{Chain, Rule, Ruleset, Target, Verdict};
 
 use crate::description::ChainDescription;
 use crate::interfaces::Interfaces;
@@ -89,11 +89,12 @@ impl CompiledChain {
         });
         let lookup = Lookup::new(plain.collect(), interfaces, preference);
         let policy = chain.policy().map_or(Verdict::Deny, Verdict::from);
-        let outcome = |follows: &Follows| match follows {
-            Follows::Verdict(verdict) => Outcome::of_rule(*verdict),
+        let outcome = |(follows, rule): (&Follows, &Rule)| match follows {
+            Follows::Verdict(verdict) => Outcome::of_rule(*verdict, rule.has_effects()),
             _ => Outcome::WALK,
         };
-        let outcomes = iter::once(Outcome::of_policy(policy)).chain(follows.iter().map(outcome));
+        let of_rules = follows.iter().zip(chain.rules()).map(outcome);
+        let outcomes = iter::once(Outcome::of_policy(policy)).chain(of_rules);
         Self {
             lookup,
             policy,

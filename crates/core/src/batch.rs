@@ -35,6 +35,8 @@ impl Outcome {
     const RULE: u32 = 1 << 8;
     /// Set where more than one rule may have matched.
     const SEVERAL: u32 = 1 << 9;
+    /// Set where the deciding rule does more than count.
+    const EFFECTS: u32 = 1 << 10;
     /// Where the ending stands if several rules matched.
     const ENDING: u32 = 16;
     /// Where the verdict stands.
@@ -43,9 +45,10 @@ impl Outcome {
     /// The walk goes on after the rule.
     pub const WALK: Self = Self(Self::SEVERAL);
 
-    /// A rule decides.
-    pub const fn of_rule(verdict: Verdict) -> Self {
-        Self(verdict as u32 | Self::RULE | (Ending::Rule as u32) << Self::ENDING)
+    /// A rule decides, which may have [effects](crate::ruleset::Rule::has_effects).
+    pub const fn of_rule(verdict: Verdict, has_effects: bool) -> Self {
+        let effects = if has_effects { Self::EFFECTS } else { 0 };
+        Self(verdict as u32 | Self::RULE | effects | (Ending::Rule as u32) << Self::ENDING)
     }
 
     /// No rule matches.
@@ -137,14 +140,33 @@ impl Batch {
         &slice::from_ref(&self.single[packet])[..usize::from(outcome.is_rule())]
     }
 
-    /// The one rule that a packet matched, or [`Place::NO_RULE`] of the chain
-    /// whose policy decided; `None` if it may have matched several.
-    #[inline(always)]
-    pub fn decider(&self, packet: usize) -> Option<Place> {
-        match self.outcome(packet).is_several() {
-            false => Some(self.single[packet]),
-            true => None,
+    /// The packets that one rule decided which does more than count, and those
+    /// that may have matched several: a bit for each.
+    #[inline]
+    pub fn noteworthy(&self) -> (u64, u64) {
+        let outcomes = &self.outcomes[..self.count];
+        // Mostly there is none, which is told for many at once.
+        let any = outcomes.iter().fold(0, |any, outcome| any | outcome.0);
+        if any & (Outcome::EFFECTS | Outcome::SEVERAL) == 0 {
+            return (0, 0);
         }
+        let with = |bit: u32| {
+            let places = outcomes.iter().enumerate();
+            places.fold(0, |packets, (packet, outcome)| {
+                packets | u64::from(outcome.0 & bit != 0) << packet
+            })
+        };
+        (with(Outcome::EFFECTS), with(Outcome::SEVERAL))
+    }
+
+    /// What `sum` says of all packets, added up for each verdict.
+    #[inline(always)]
+    pub fn sum_by_verdict(&self, sum: impl Fn(usize) -> Counter) -> [Counter; Verdict::ALL.len()] {
+        let mut sums = [Counter::default(); Verdict::ALL.len()];
+        for (packet, outcome) in self.outcomes[..self.count].iter().enumerate() {
+            sums[outcome.verdict() as usize].add(sum(packet));
+        }
+        sums
     }
 
     /// Adds `sum` to the counters of the rules that a packet matched, and of
@@ -276,7 +298,7 @@ mod tests {
         let chain = BuiltIn::Input;
         let position = chain.position() as u32;
         let mut outcomes = [Outcome::of_policy(Verdict::Reject).code(); BATCH];
-        outcomes[1] = Outcome::of_rule(Verdict::Accept).code();
+        outcomes[1] = Outcome::of_rule(Verdict::Accept, true).code();
         outcomes[2] = Outcome::WALK.code();
         let mut firsts = [Place::NO_RULE; BATCH];
         (firsts[1], firsts[2]) = (0, 1);
@@ -296,8 +318,12 @@ mod tests {
             (batch.verdict(1), batch.matched(1)),
             (Verdict::Accept, &[rule][..])
         );
-        assert_eq!(batch.decider(0).map(|it| it.rule), Some(Place::NO_RULE));
-        assert_eq!((batch.decider(1), batch.decider(2)), (Some(rule), None));
+        assert_eq!(batch.noteworthy(), (0b10, 0b100));
+        // The walk of the third packet still goes on.
+        let of_two = [Counter::of(60), Counter::of(90), Counter::default()];
+        let sums = batch.sum_by_verdict(|packet| of_two[packet]);
+        assert_eq!(sums[Verdict::Reject as usize], of_two[0]);
+        assert_eq!(sums[Verdict::Accept as usize], of_two[1]);
 
         let mut counters = CounterTable::new(&Ruleset::new());
         batch.count(0, chain, Counter::of(60), &mut counters);
@@ -307,8 +333,11 @@ mod tests {
     #[test]
     fn an_outcome_keeps_verdict_and_ending() {
         for verdict in Verdict::ALL {
-            let (rule, policy) = (Outcome::of_rule(verdict), Outcome::of_policy(verdict));
-            assert_eq!((rule.verdict(), rule.ending()), (verdict, Ending::Rule));
+            let policy = Outcome::of_policy(verdict);
+            for has_effects in [false, true] {
+                let rule = Outcome::of_rule(verdict, has_effects);
+                assert_eq!((rule.verdict(), rule.ending()), (verdict, Ending::Rule));
+            }
             assert_eq!(
                 (policy.verdict(), policy.ending()),
                 (verdict, Ending::Policy)

@@ -42,11 +42,11 @@ impl PacketKey {
     /// without a branch for each field. Never all ones.
     #[inline(always)]
     pub fn words(&self) -> [u64; 2] {
-        let addresses = u64::from(self.source) << 32 | u64::from(self.destination);
-        let ports = u64::from(self.source_port) << 16 | u64::from(self.destination_port);
+        let addresses = u64::from(self.source) | u64::from(self.destination) << 32;
+        let ports = u64::from(self.source_port) | u64::from(self.destination_port) << 16;
         let kind =
-            u64::from(self.protocol) << 8 | u64::from(self.fragment) << 1 | u64::from(self.syn);
-        [addresses, ports << 32 | kind]
+            u64::from(self.protocol) | u64::from(self.fragment) << 8 | u64::from(self.syn) << 16;
+        [addresses, ports | kind << 32]
     }
 
     /// Whether TCP flags are those of a packet that opens a connection (§3.5).

@@ -7,4 +7,4 @@ mod plain;
 
 pub use ipv4::{Damage, IpOptions, Ipv4Packet, Unusable, header_checksum};
 pub use key::{Missing, PacketKey, Suspect, protocol};
-pub use plain::PlainPacket;
+pub use plain::{Column, PlainPackets};

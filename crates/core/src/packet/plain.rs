@@ -1,151 +1,215 @@
-//! The packet that nearly every packet is, read in one go.
+//! The packets that nearly all packets are, read many at a time.
 
 use super::key::{PacketKey, protocol};
+use crate::batch::BATCH;
 
-/// A whole IPv4 packet without options that is no fragment.
+/// One number for each packet.
+pub type Column = [u32; BATCH];
+
+/// Whole IPv4 packets without options that are no fragments, up to [`BATCH`].
 ///
-/// Says of such a packet what [`Ipv4Packet`](super::Ipv4Packet) says of any,
-/// without the questions that only others need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlainPacket {
-    /// Source, then destination.
-    addresses: u64,
-    /// What stands for the source port, then for the destination port.
-    ports: u32,
-    /// Protocol, then whether it opens a connection: as in
-    /// [`PacketKey::words`].
-    kind: u32,
-    total_length: u16,
-    ttl: u8,
+/// Says of such packets what [`Ipv4Packet`](super::Ipv4Packet) says of any,
+/// without the questions that only others need: field by field, so that one
+/// instruction works on several packets, and without a branch on any of them.
+#[derive(Clone, Debug)]
+pub struct PlainPackets {
+    count: usize,
+    /// The words of the header and that of the ports, byte n at bit 8n.
+    words: [Column; 6],
+    /// TCP flags, if it is TCP.
+    flags: Column,
+    /// Bytes on the wire.
+    lengths: Column,
+    /// 1 or 0.
+    plain: Column,
+    sources: Column,
+    destinations: Column,
+    ports: Column,
+    /// Protocol, and at bit 16 whether a connection is opened.
+    kinds: Column,
+    total_lengths: Column,
+    ttls: Column,
 }
 
-/// For each protocol the least total length that has room for the fields the
-/// kernel reads.
-const LEAST: [u8; 256] = {
-    let mut least = [20; 256];
-    least[protocol::TCP as usize] = 36;
-    least[protocol::UDP as usize] = 28;
-    least[protocol::ICMP as usize] = 28;
-    least
-};
-
-impl PlainPacket {
+impl PlainPackets {
     /// How many bytes hold the header, ports and TCP flags.
     pub const HEAD: usize = 34;
 
-    /// Reads a packet that is received intact; `None` where that takes a closer
-    /// look. `length` is the packet's length in bytes, on the wire or as far as
-    /// it was captured, whichever is more.
-    ///
-    /// TCP and UDP alternate from packet to packet, so nothing here branches on
-    /// which of them it is.
-    #[inline(always)]
-    pub fn read(head: &[u8; Self::HEAD], length: usize) -> Option<Self> {
-        // Fields are picked from few words: byte n of the header stands at bit
-        // 8n of the first, or 8(n - 8) of the second.
-        let (first, second) = (
-            u64::from_le_bytes(at(head, 0)),
-            u64::from_le_bytes(at(head, 8)),
-        );
-        // Version 4, no options, no more fragments, and no offset.
-        let whole = first & 0xff3f_0000_0000_00ff == 0x45;
-        let total_length = ((first >> 16) as u16).swap_bytes();
-        let protocol = (second >> 8) as u8;
-        let stated = usize::from(total_length);
-        let least = usize::from(LEAST[usize::from(protocol)]);
-        let fits = (stated >= least) & (stated <= length);
-        // The sum of 16-bit words is intact if it is a multiple of 65,535, in
-        // either byte order; and so is that of words of 64 bits with the carries
-        // added (RFC 1071, section 2), which is never 0 here.
-        let last = u64::from(u32::from_le_bytes(at(head, 16)));
-        let (sum, carry) = first.overflowing_add(second);
-        let (sum, again) = (sum + u64::from(carry)).overflowing_add(last);
-        let intact = (sum + u64::from(again)) % 0xffff == 0;
-        if !(whole & fits & intact) {
-            return None;
+    /// No packets.
+    pub const fn new() -> Self {
+        const ZERO: Column = [0; BATCH];
+        Self {
+            count: 0,
+            words: [ZERO; 6],
+            flags: ZERO,
+            lengths: ZERO,
+            plain: ZERO,
+            sources: ZERO,
+            destinations: ZERO,
+            ports: ZERO,
+            kinds: ZERO,
+            total_lengths: ZERO,
+            ttls: ZERO,
         }
-        let start = u32::from_be_bytes(at(head, 20));
-        let tcp = protocol == protocol::TCP;
-        let ports = match tcp | (protocol == protocol::UDP) {
-            true => start,
-            false => other_ports(protocol, start),
+    }
+
+    /// Forgets all packets.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds the head of a packet, or one that surely is not plain. `length` is
+    /// the packet's length in bytes, on the wire or as far as it was captured,
+    /// whichever is more. Of more than [`BATCH`] the first are lost.
+    #[inline(always)]
+    pub fn push(&mut self, head: Option<&[u8; Self::HEAD]>, length: u32) {
+        let place = self.count % BATCH;
+        self.count += 1;
+        let Some(head) = head else {
+            // Of no version.
+            self.words[0][place] = 0;
+            return;
         };
-        let syn = tcp & PacketKey::opens(head[33]);
-        Some(Self {
-            addresses: u64::from_be_bytes(at(head, 12)),
-            ports,
-            kind: u32::from(protocol) << 8 | u32::from(syn),
-            total_length,
-            ttl: second as u8,
-        })
+        for (number, column) in self.words.iter_mut().enumerate() {
+            column[place] = u32::from_le_bytes(at(head, 4 * number));
+        }
+        self.flags[place] = u32::from(head[33]);
+        self.lengths[place] = length;
+    }
+
+    /// Reads what was added.
+    #[inline(never)]
+    pub fn read(&mut self) {
+        let [first, second, third, source, destination, start] = &self.words;
+        for packet in 0..BATCH {
+            let (first, second, third) = (first[packet], second[packet], third[packet]);
+            let (source, destination) = (source[packet], destination[packet]);
+            let start = start[packet];
+            // Version 4, no options, no more fragments, and no offset.
+            let whole = (first & 0xff == 0x45) & (second & 0xff3f_0000 == 0);
+            let total_length = first >> 24 | first >> 8 & 0xff00;
+            let protocol = third >> 8 & 0xff;
+            let is = |number: u8| mask(protocol == u32::from(number));
+            let tcp = is(protocol::TCP);
+            let icmp = is(protocol::ICMP);
+            let ports = tcp | is(protocol::UDP);
+            // The least that has room for the fields the kernel reads.
+            let least = 20 + (tcp & 16) + ((ports | icmp) & !tcp & 8);
+            let fits = (total_length >= least) & (total_length <= self.lengths[packet]);
+            // The sum of 16-bit words is intact if all its bits are ones, in either
+            // byte order (RFC 1071, section 2); it is never 0 here.
+            let halves = |word: u32| (word & 0xffff) + (word >> 16);
+            let sum = halves(first) + halves(second) + halves(third);
+            let sum = sum + halves(source) + halves(destination);
+            let intact = halves(halves(sum)) == 0xffff;
+            self.plain[packet] = u32::from(whole & fits & intact);
+            self.sources[packet] = source.swap_bytes();
+            self.destinations[packet] = destination.swap_bytes();
+            // Where there are none, ICMP's type and code stand for ports, or nothing.
+            let swapped = start >> 8 & 0x00ff_00ff | (start & 0x00ff_00ff) << 8;
+            let type_and_code = start & 0xff | (start & 0xff00) << 8;
+            let other = icmp & type_and_code | !icmp;
+            self.ports[packet] = ports & swapped | !ports & other;
+            let opens = mask(PacketKey::opens(self.flags[packet] as u8));
+            self.kinds[packet] = protocol | tcp & opens & 1 << 16;
+            self.total_lengths[packet] = total_length;
+            self.ttls[packet] = third & 0xff;
+        }
+    }
+
+    /// Whether a packet is plain and was received intact: only then the rest is
+    /// of use.
+    #[inline(always)]
+    pub fn is_plain(&self, packet: usize) -> bool {
+        self.plain[packet % BATCH] != 0
     }
 
     /// What rules can test.
     #[inline(always)]
-    pub fn key(&self) -> PacketKey {
+    pub fn key(&self, packet: usize) -> PacketKey {
+        let packet = packet % BATCH;
+        let (ports, kind) = (self.ports[packet], self.kinds[packet]);
         PacketKey {
-            source: self.source(),
-            destination: self.destination(),
-            source_port: (self.ports >> 16) as u16,
-            destination_port: self.ports as u16,
-            protocol: (self.kind >> 8) as u8,
+            source: self.sources[packet],
+            destination: self.destinations[packet],
+            source_port: ports as u16,
+            destination_port: (ports >> 16) as u16,
+            protocol: kind as u8,
             fragment: false,
-            syn: self.kind & 1 != 0,
+            syn: kind >> 16 != 0,
         }
     }
 
     /// [`PacketKey::words`] of the key.
     #[inline(always)]
-    pub fn words(&self) -> [u64; 2] {
+    pub fn words(&self, packet: usize) -> [u64; 2] {
+        let packet = packet % BATCH;
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
         [
-            self.addresses,
-            u64::from(self.ports) << 32 | u64::from(self.kind),
+            pair(self.sources[packet], self.destinations[packet]),
+            pair(self.ports[packet], self.kinds[packet]),
         ]
     }
 
-    /// Source address, first octet in the highest byte.
+    /// Source addresses, first octet in the highest byte.
     #[inline(always)]
-    pub fn source(&self) -> u32 {
-        (self.addresses >> 32) as u32
+    pub fn sources(&self) -> &Column {
+        &self.sources
     }
 
-    /// Destination address, likewise.
+    /// Destination addresses, likewise.
     #[inline(always)]
-    pub fn destination(&self) -> u32 {
-        self.addresses as u32
+    pub fn destinations(&self) -> &Column {
+        &self.destinations
     }
 
     /// Length of header and payload in bytes, as the header states it.
     #[inline(always)]
-    pub fn total_length(&self) -> u16 {
-        self.total_length
+    pub fn total_length(&self, packet: usize) -> u16 {
+        self.total_lengths[packet % BATCH] as u16
     }
 
     /// Time to live.
     #[inline(always)]
-    pub fn ttl(&self) -> u8 {
-        self.ttl
+    pub fn ttl(&self, packet: usize) -> u8 {
+        self.ttls[packet % BATCH] as u8
     }
+}
+
+impl Default for PlainPackets {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// All bits, or none.
+#[inline(always)]
+fn mask(set: bool) -> u32 {
+    u32::from(set).wrapping_neg()
 }
 
 /// Bytes from a place in the head that is known to hold them.
 #[inline(always)]
-fn at<const COUNT: usize>(head: &[u8; PlainPacket::HEAD], place: usize) -> [u8; COUNT] {
-    *head[place..].first_chunk().unwrap_or(&[0; COUNT])
-}
-
-/// What stands for ports where there are none, in the order of ports.
-#[cold]
-fn other_ports(protocol: u8, start: u32) -> u32 {
-    match protocol {
-        protocol::ICMP => start >> 24 << 16 | start >> 16 & 0xff,
-        _ => u32::MAX,
-    }
+fn at(head: &[u8; PlainPackets::HEAD], place: usize) -> [u8; 4] {
+    *head[place..].first_chunk().unwrap_or(&[0; 4])
 }
 
 #[cfg(test)]
 mod tests {
     use alloc::vec;
+    use alloc::vec::Vec;
 
     use super::*;
     use crate::packet::{Ipv4Packet, Missing, header_checksum};
@@ -163,6 +227,7 @@ mod tests {
     /// right after it, at several lengths.
     #[test]
     fn says_what_the_closer_look_says() {
+        let (mut packets, mut expected) = (PlainPackets::new(), Vec::new());
         let mut plain = 0;
         for protocol in [1, 6, 17, 47] {
             for (captured, wire) in [(60, 60), (46, 46), (34, 60), (34, 34), (33, 60), (50, 48)] {
@@ -179,15 +244,22 @@ mod tests {
                             let sum = header_checksum(&bytes[..20]);
                             bytes[10..12].copy_from_slice(&sum.to_be_bytes());
                         }
-                        let head = bytes.first_chunk();
-                        let length = wire.max(captured);
-                        let quick = head.and_then(|head| PlainPacket::read(head, length));
-                        let slow = slow(&bytes, wire).filter(|_| head.is_some());
-                        let words = quick.map(|it| it.words());
-                        assert_eq!(words, slow.map(|(key, ..)| key.words()));
-                        let quick = quick.map(|it| (it.key(), it.total_length(), it.ttl()));
-                        assert_eq!(quick, slow, "byte {at} = {value} of {captured}/{wire}");
-                        plain += u32::from(quick.is_some());
+                        packets.push(bytes.first_chunk(), wire.max(captured) as u32);
+                        expected.push(slow(&bytes, wire).filter(|_| captured >= 34));
+                        if packets.len() < BATCH {
+                            continue;
+                        }
+                        packets.read();
+                        for (place, expected) in expected.drain(..).enumerate() {
+                            let quick = packets.is_plain(place).then(|| {
+                                let key = packets.key(place);
+                                assert_eq!(packets.words(place), key.words());
+                                (key, packets.total_length(place), packets.ttl(place))
+                            });
+                            assert_eq!(quick, expected, "byte {at} = {value} of {captured}/{wire}");
+                            plain += u32::from(quick.is_some());
+                        }
+                        packets.clear();
                     }
                 }
             }

@@ -50,6 +50,32 @@ pub(crate) struct Frame<'a> {
     pub(crate) data: &'a [u8],
 }
 
+/// The records of a usual pcap file.
+#[derive(Clone, Copy)]
+pub(crate) struct UsualRecords<'a> {
+    /// That they all come from.
+    pub(crate) interface: &'a CaptureInterface,
+    /// Where they begin.
+    pub(crate) starts: &'a [u32],
+    bytes: &'a [u8],
+}
+
+/// The beginning of a frame.
+#[derive(Clone, Copy)]
+pub(crate) struct Head<'a, const LENGTH: usize> {
+    pub(crate) bytes: &'a [u8; LENGTH],
+    /// Of the whole frame, on the link or as far as it was captured, whichever is more.
+    pub(crate) frame_length: u32,
+}
+
+impl<'a> UsualRecords<'a> {
+    /// The beginning of the frame in the record that begins there; `None` if less was captured.
+    #[inline(always)]
+    pub(crate) fn head<const LENGTH: usize>(&self, start: u32) -> Option<Head<'a, LENGTH>> {
+        pcap::usual_head(self.bytes.get(start as usize..)?)
+    }
+}
+
 impl Chunk {
     /// An empty chunk.
     #[must_use]
@@ -103,23 +129,15 @@ impl Chunk {
         }
     }
 
-    /// What judging needs of all records, where they are those of a usual pcap file.
-    #[inline(always)]
-    pub(crate) fn usual_frames(&self) -> Option<impl Iterator<Item = Frame<'_>>> {
+    /// The records, where they are those of a usual pcap file.
+    pub(crate) fn usual(&self) -> Option<UsualRecords<'_>> {
         let layout = self.records.pcap.as_ref()?;
         let interface = self.interfaces.first()?;
-        let frame = move |start: &u32| {
-            let record = pcap::UsualRecord::new(&self.bytes[*start as usize..]);
-            Frame {
-                interface,
-                direction: None,
-                original_length: record.original_length,
-                data: record.data,
-            }
-        };
-        layout
-            .is_usual()
-            .then(move || self.records.starts.iter().map(frame))
+        layout.is_usual().then_some(UsualRecords {
+            interface,
+            starts: &self.records.starts,
+            bytes: &self.bytes,
+        })
     }
 
     /// What judging needs of the record with this index in the chunk.

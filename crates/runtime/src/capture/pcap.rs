@@ -3,6 +3,7 @@
 
 use super::{
     CaptureErrorKind, Part, Timestamp,
+    chunk::Head,
     error::LengthLimit,
     step::{ByteOrder, Findings, Located, Oddity, Step, StepResult, most_captured},
 };
@@ -197,7 +198,7 @@ impl Decoder {
 }
 
 impl Layout {
-    /// Whether [`data`](Self::data) gives what [`UsualRecord`] does.
+    /// Whether [`usual_head`] gives the beginning of what [`data`](Self::data) does.
     pub(super) fn is_usual(&self) -> bool {
         let Magic {
             order,
@@ -229,23 +230,19 @@ impl Layout {
     }
 }
 
-/// A record as nearly every file has them, that begins where the bytes do.
-pub(super) struct UsualRecord<'a> {
-    pub(super) data: &'a [u8],
-    pub(super) original_length: u32,
-}
-
-impl<'a> UsualRecord<'a> {
-    #[inline(always)]
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let (header, rest) = bytes.split_at(RECORD_HEADER);
-        // The captured length in the lower half, the original length above.
-        let lengths = u64::from_le_bytes(*header[8..].first_chunk().unwrap_or(&[0; 8]));
-        Self {
-            data: &rest[..lengths as u32 as usize],
-            original_length: (lengths >> 32) as u32,
-        }
-    }
+/// The beginning of the frame in a record as nearly every file has them, which begins where the
+/// bytes do and lies whole in them; `None` if less was captured.
+#[inline(always)]
+pub(super) fn usual_head<const HEAD: usize>(record: &[u8]) -> Option<Head<'_, HEAD>> {
+    let (header, rest) = record.split_first_chunk::<RECORD_HEADER>()?;
+    let bytes = rest.first_chunk()?;
+    // The captured length in the lower half, the original length above.
+    let lengths = u64::from_le_bytes(*header.last_chunk()?);
+    let (captured, original) = (lengths as u32, (lengths >> 32) as u32);
+    (captured as usize >= HEAD).then_some(Head {
+        bytes,
+        frame_length: captured.max(original),
+    })
 }
 
 #[inline(always)]

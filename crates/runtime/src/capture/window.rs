@@ -11,7 +11,7 @@ pub(super) struct Window {
     offset: u64,
 }
 
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 512 * 1024;
 
 impl Window {
     pub(super) fn new(source: Box<dyn Read + Send>) -> Self {

@@ -13,6 +13,8 @@ mod ppp;
 pub use foreign::Foreign;
 pub use link_type::LinkType;
 
+use portcullis_core::packet::PlainPackets;
+
 use crate::Direction;
 
 /// What a frame carries.
@@ -69,28 +71,39 @@ pub fn network_layer(link: LinkType, frame: &[u8]) -> Network<'_> {
     }
 }
 
-/// A frame whose link layer tells no more than whether it went to many.
+/// The beginning of a frame of which the link layer tells no more than whether it went to many.
 pub(crate) struct PlainFrame<'a> {
-    pub(crate) packet: &'a [u8],
+    pub(crate) packet: &'a [u8; PlainPackets::HEAD],
     pub(crate) group: bool,
 }
 
-/// What [`network_layer`] says of IPv4 right in an Ethernet frame or without a
-/// link header; `None` where that takes a closer look.
+/// Bytes of an Ethernet header.
+const ETHERNET: usize = 14;
+
+/// Bytes of an Ethernet frame that [`plain_ethernet`] looks at.
+pub(crate) const ETHERNET_HEAD: usize = ETHERNET + PlainPackets::HEAD;
+
+/// What [`network_layer`] says of IPv4 right in an Ethernet frame; `None` where that takes a
+/// closer look.
 #[inline(always)]
-pub(crate) fn plain_frame(link: LinkType, frame: &[u8]) -> Option<PlainFrame<'_>> {
+pub(crate) fn plain_ethernet(frame: &[u8; ETHERNET_HEAD]) -> Option<PlainFrame<'_>> {
+    let packet = frame.last_chunk()?;
+    let ether_type = u16::from_be_bytes([frame[12], frame[13]]);
+    let group = frame[0] & 1 == 1;
+    (ether_type == Foreign::IPV4_ETHER_TYPE).then_some(PlainFrame { packet, group })
+}
+
+/// The same of IPv4 right in an Ethernet frame or without a link header, and the length of the
+/// link header.
+#[inline(always)]
+pub(crate) fn plain_frame(link: LinkType, frame: &[u8]) -> Option<(PlainFrame<'_>, usize)> {
     if link == LinkType::ETHERNET {
-        let (header, packet) = frame.split_first_chunk::<14>()?;
-        let ipv4 = [header[12], header[13]] == Foreign::IPV4_ETHER_TYPE.to_be_bytes();
-        let group = header[0] & 1 == 1;
-        return (ipv4 && !packet.is_empty()).then_some(PlainFrame { packet, group });
+        return Some((plain_ethernet(frame.first_chunk()?)?, ETHERNET));
     }
     let raw = matches!(link, LinkType::RAW | LinkType::IPV4);
-    let ipv4 = raw && frame.first()? >> 4 == 4;
-    ipv4.then_some(PlainFrame {
-        packet: frame,
-        group: false,
-    })
+    let packet = frame.first_chunk()?;
+    let group = false;
+    (raw && packet[0] >> 4 == 4).then_some((PlainFrame { packet, group }, 0))
 }
 
 /// Raw IP of either version. A nibble that is neither counts as IPv4: the receive check of the
@@ -190,15 +203,17 @@ mod tests {
         for link in (0..300).map(LinkType) {
             for (first, version) in (0..=255).flat_map(|it| [(it, 0x45), (0x45, it)]) {
                 for ether_type in [[8, 0], [0x81, 0], [0x86, 0xdd]] {
-                    let mut frame = [0; 40];
+                    let mut frame = [0; 60];
                     (frame[0], frame[14]) = (first, version);
                     frame[12..14].copy_from_slice(&ether_type);
-                    for frame in [&frame[..], &frame[..14], &frame[..13], &[]] {
-                        let Some(quick) = plain_frame(link, frame) else {
+                    for length in [60, 48, 47, 34, 33, 14, 13, 0] {
+                        let frame = &frame[..length];
+                        let Some((quick, header)) = plain_frame(link, frame) else {
                             continue;
                         };
+                        assert_eq!(frame[header..].first_chunk(), Some(quick.packet));
                         let closer = Network::Ipv4 {
-                            packet: quick.packet,
+                            packet: &frame[header..],
                             group: quick.group,
                             direction: None,
                             loopback: false,

@@ -6,14 +6,18 @@ use std::iter;
 use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::judge::{Answer, Effects, End, PacketState, apply};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
-use portcullis_core::packet::{Ipv4Packet, Missing, PlainPacket};
+use portcullis_core::packet::{Column, Ipv4Packet, Missing, PlainPackets};
 use portcullis_core::ruleset::{Chain, CounterTable, Rule, Ruleset};
 use portcullis_core::traversal::Step;
 
 use super::lanes::{Lane, Waiting};
+use super::placement::Signs;
 use super::{RecordEffects, Replay, ReplaySink};
-use crate::capture::{Chunk, Frame};
-use crate::link::{Network, PlainFrame, network_layer, plain_frame};
+use crate::Direction;
+use crate::capture::{CaptureInterface, Chunk, Frame, Head};
+use crate::link::{
+    ETHERNET_HEAD, LinkType, Network, PlainFrame, network_layer, plain_ethernet, plain_frame,
+};
 
 /// The memory of deciding many packets.
 pub(super) struct Batches {
@@ -78,22 +82,31 @@ impl Batches {
     /// The keys whose packets must be looked at one by one, a bit for each.
     fn loud(&self, steps: usize, counters: &CounterTable) -> u64 {
         let mut loud = 0;
-        let effects = |place: &Place| self.has_effects[counters.index(*place)];
         for answers in &self.answers[..steps] {
             let batch = &answers.batch;
-            for (packet, key) in answers.keys().enumerate() {
-                let is_loud = match batch.decider(packet) {
-                    Some(decider) => effects(&decider),
-                    None => {
-                        let cut = matches!(batch.ending(packet), Ending::Loop | Ending::TooLong);
-                        cut || batch.matched(packet).iter().any(effects)
-                    }
-                };
-                loud |= u64::from(is_loud) << key;
+            let (mut packets, several) = batch.noteworthy();
+            for packet in bits(several) {
+                let cut = matches!(batch.ending(packet), Ending::Loop | Ending::TooLong);
+                let effects = |place: &Place| self.has_effects[counters.index(*place)];
+                let is_loud = cut || batch.matched(packet).iter().any(effects);
+                packets |= u64::from(is_loud) << packet;
+            }
+            for packet in bits(packets) {
+                loud |= 1 << answers.keys[packet];
             }
         }
         loud
     }
+}
+
+/// The numbers of the bits that are set.
+fn bits(set: u64) -> impl Iterator<Item = usize> {
+    let mut left = set;
+    iter::from_fn(move || {
+        let bit = left.trailing_zeros() as usize;
+        left &= left.wrapping_sub(1);
+        (bit < BATCH).then_some(bit)
+    })
 }
 
 impl Answers {
@@ -104,22 +117,87 @@ impl Answers {
     }
 }
 
+/// Records in a row, by the heads of their packets.
+struct Heads {
+    /// Index of the first record in the chunk.
+    first: usize,
+    packets: PlainPackets,
+    /// Whether the link layer sends them to many, then what
+    /// [`Placement::signs`](super::placement::Placement::signs) says.
+    signs: Column,
+}
+
+impl Heads {
+    fn new() -> Self {
+        Self {
+            first: 0,
+            packets: PlainPackets::new(),
+            signs: [0; BATCH],
+        }
+    }
+
+    /// Adds a plain frame and the length of its packet, or another record.
+    #[inline(always)]
+    fn push(&mut self, head: Option<(PlainFrame<'_>, u32)>) {
+        let place = self.packets.len();
+        match head {
+            Some((frame, length)) => {
+                self.signs[place % BATCH] = u32::from(frame.group);
+                self.packets.push(Some(frame.packet), length);
+            }
+            None => self.packets.push(None, 0),
+        }
+    }
+
+    /// Makes room for the records that follow.
+    #[inline(always)]
+    fn next(&mut self) {
+        self.first += self.packets.len();
+        self.packets.clear();
+    }
+}
+
+#[inline(always)]
+fn ethernet_head(head: Head<'_, ETHERNET_HEAD>) -> Option<(PlainFrame<'_>, u32)> {
+    let frame = plain_ethernet(head.bytes)?;
+    Some((
+        frame,
+        head.frame_length - (ETHERNET_HEAD - PlainPackets::HEAD) as u32,
+    ))
+}
+
+#[inline(always)]
+fn plain_head<'a>(frame: &Frame<'a>) -> Option<(PlainFrame<'a>, u32)> {
+    let (plain, link_header) = plain_frame(frame.interface.link_type, frame.data)?;
+    let length = frame.original_length.max(frame.data.len() as u32);
+    Some((plain, length - link_header as u32))
+}
+
 impl<M: Matcher> Replay<M> {
     /// Judges all records of a chunk, as [`record`](Self::record) would one by
     /// one; `before` counts the records of all captures before it.
     pub fn chunk(&mut self, chunk: &Chunk, before: u64, sink: &mut impl ReplaySink) {
-        match chunk.usual_frames() {
-            Some(frames) => {
-                for (index, frame) in frames.enumerate() {
-                    if !self.plain(chunk, index, frame, sink) {
-                        self.any(chunk, index, before, sink);
+        let mut heads = Heads::new();
+        match chunk.usual() {
+            Some(records) if records.interface.link_type == LinkType::ETHERNET => {
+                for starts in records.starts.chunks(BATCH) {
+                    for start in starts {
+                        heads.push(records.head(*start).and_then(ethernet_head));
                     }
+                    let origin = |_| (records.interface, None);
+                    self.heads(chunk, &mut heads, before, origin, sink);
                 }
             }
-            None => {
+            _ => {
                 for index in 0..chunk.len() {
-                    if !self.plain(chunk, index, chunk.frame(index), sink) {
-                        self.any(chunk, index, before, sink);
+                    let frame = chunk.frame(index);
+                    heads.push(plain_head(&frame));
+                    if heads.packets.len() == BATCH || index + 1 == chunk.len() {
+                        let origin = |index| {
+                            let frame = chunk.frame(index);
+                            (frame.interface, frame.direction)
+                        };
+                        self.heads(chunk, &mut heads, before, origin, sink);
                     }
                 }
             }
@@ -129,42 +207,58 @@ impl<M: Matcher> Replay<M> {
         }
     }
 
-    /// Puts a whole plain packet among those that wait, at a fraction of the
-    /// cost of [`read`](Self::read); `false` for any other.
+    /// Puts whole plain packets among those that wait, at a fraction of the cost
+    /// of [`read`](Self::read), and judges the others. `origin` tells the
+    /// interface and direction of a record.
     #[inline(always)]
-    fn plain(
+    fn heads<'a>(
+        &mut self,
+        chunk: &Chunk,
+        heads: &mut Heads,
+        before: u64,
+        origin: impl Fn(usize) -> (&'a CaptureInterface, Option<Direction>),
+        sink: &mut impl ReplaySink,
+    ) {
+        heads.packets.read();
+        self.placement.signs(&heads.packets, &mut heads.signs);
+        for place in 0..heads.packets.len() {
+            let index = heads.first + place;
+            if !heads.packets.is_plain(place)
+                || !self.wait(chunk, index, (heads, place), origin(index), sink)
+            {
+                self.any(chunk, index, before, sink);
+            }
+        }
+        heads.next();
+    }
+
+    /// Puts a plain packet among those that wait; `false` if it must be judged
+    /// on its own.
+    #[inline(always)]
+    fn wait(
         &mut self,
         chunk: &Chunk,
         index: usize,
-        frame: Frame<'_>,
+        (heads, place): (&Heads, usize),
+        (interface, direction): (&CaptureInterface, Option<Direction>),
         sink: &mut impl ReplaySink,
     ) -> bool {
-        let link = frame.interface.link_type;
-        let Some(PlainFrame { packet, group }) = plain_frame(link, frame.data) else {
-            return false;
-        };
-        let Some(head) = packet.first_chunk() else {
-            return false;
-        };
-        let link_header = frame.data.len() - packet.len();
-        let length = frame.data.len().max(frame.original_length as usize) - link_header;
-        let Some(packet) = PlainPacket::read(head, length) else {
-            return false;
-        };
-        let signs = self.placement.signs(frame.direction, group, &packet);
-        let number = match self.lanes.find(frame.interface.index, signs) {
+        let signs = Signs::new(heads.signs[place], direction);
+        let number = match self.lanes.find(interface.index, signs) {
             Some(number) => number,
-            None => match self.lanes.open(frame.interface, signs, &mut self.placement) {
+            None => match self.lanes.open(interface, signs, &mut self.placement) {
                 Some(number) => number,
                 None => return false,
             },
         };
         let lane = self.lanes.get_mut(number);
-        if !lane.admits(packet.ttl()) {
+        let packets = &heads.packets;
+        if !lane.admits(packets.ttl(place)) {
             return false;
         }
+        let (key, words) = (packets.key(place), packets.words(place));
         lane.waiting
-            .push(packet.key(), packet.words(), packet.total_length(), index);
+            .push(key, words, packets.total_length(place), index);
         if lane.waiting.is_full() {
             self.decide(number, chunk, sink);
         }
@@ -225,7 +319,13 @@ impl<M: Matcher> Replay<M> {
             false => self.batches.loud(steps.len(), &self.counters),
         };
         for (step, answers) in steps.iter().zip(&self.batches.answers) {
-            let batch = &answers.batch;
+            let (batch, keys) = (&answers.batch, &answers.keys);
+            if loud == 0 {
+                let sum = |packet: usize| waiting.sum(usize::from(keys[packet]));
+                batch.count_each(step.chain, sum, &mut self.counters);
+                self.tally.rule_each(step.chain, &batch.sum_by_verdict(sum));
+                continue;
+            }
             for (packet, key) in answers.keys().enumerate() {
                 if loud >> key & 1 == 0 {
                     let sum = waiting.sum(key);
@@ -235,7 +335,7 @@ impl<M: Matcher> Replay<M> {
             }
         }
         let (mut quiet, keys) = (waiting.packets(), waiting.keys().len());
-        for key in (0..keys).filter(|key| loud >> key & 1 != 0) {
+        for key in bits(loud).take_while(|key| *key < keys) {
             quiet -= self.lanes.get(lane).waiting.records(key).len() as u64;
             self.speak(lane, key, chunk, sink);
         }

@@ -8,8 +8,8 @@
 //!
 //! Every record ends in one bucket of the tally. [`Replay::record`] is the
 //! readable way of one record; [`Replay::chunk`] is the same for many, with
-//! whole plain packets read in one go and packets decided in batches, and tests
-//! hold the two together.
+//! whole plain packets read field by field and packets decided in batches, and
+//! tests hold the two together.
 
 mod batches;
 mod interfaces;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use portcullis_core::packet::{Ipv4Packet, PlainPacket, Unusable};
+use portcullis_core::batch::BATCH;
+use portcullis_core::packet::{Column, Ipv4Packet, PlainPackets, Unusable};
 use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::{LocalAddresses, Route, Step, is_group};
 
@@ -103,24 +104,19 @@ impl Placement {
         self.steps_of(way, record.interface, loopback, steps)
     }
 
-    /// What tells the way of a received packet in a frame of which the link
-    /// layer tells only whether it went to many.
-    #[inline(always)]
-    pub(super) fn signs(
-        &self,
-        direction: Option<Direction>,
-        group: bool,
-        packet: &PlainPacket,
-    ) -> Signs {
-        let (from_here, to_here) = match &self.chains {
-            Chains::Local(local) => local.sides(packet.source(), packet.destination()),
-            _ => (false, false),
-        };
-        let direction = direction.map_or(0, |direction| 1 + direction as u8);
-        let to_group = group | is_group(packet.destination());
-        Signs(
-            direction << 3 | u8::from(from_here) << 2 | u8::from(to_here) << 1 | u8::from(to_group),
-        )
+    /// What tells the ways of received packets, but for the direction of each.
+    /// `groups` is 1 for those that the link layer sends to many, and holds the
+    /// signs afterwards.
+    #[inline]
+    pub(super) fn signs(&self, packets: &PlainPackets, groups: &mut Column) {
+        let mut sides = [0; BATCH];
+        if let Chains::Local(local) = &self.chains {
+            local.sides_each(packets.sources(), packets.destinations(), &mut sides);
+        }
+        for ((sign, side), destination) in groups.iter_mut().zip(sides).zip(packets.destinations())
+        {
+            *sign |= side << 1 | u32::from(is_group(*destination));
+        }
     }
 
     /// The way of packets with these signs; `None` where the record's number
@@ -197,6 +193,14 @@ pub(super) enum Way {
 pub(super) struct Signs(u8);
 
 impl Signs {
+    /// Signs as [`Placement::signs`] gives them, of a packet whose frame went in
+    /// a direction.
+    #[inline(always)]
+    pub(super) fn new(sign: u32, direction: Option<Direction>) -> Self {
+        let direction = direction.map_or(0, |direction| 1 + direction as u8);
+        Self(direction << 3 | sign as u8)
+    }
+
     /// How many there are.
     pub(super) const NUMBERS: usize = 32;
 
