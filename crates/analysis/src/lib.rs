@@ -32,5 +32,5 @@ pub use cover::{Coverage, Probe, Probes, Tried};
 pub use decided::{Decided, Passage};
 pub use explain::{Considered, Explanation, explain, reason};
 pub use space::{
-    Block, Blocks, Interfaces, Packet, Parts, Range, Region, Space, Summary, TooLarge,
+    Block, Blocks, Interfaces, Names, Packet, Parts, Range, Region, Space, Summary, TooLarge,
 };

@@ -9,6 +9,7 @@ use portcullis_core::packet::protocol;
 use portcullis_core::ruleset::{Conditions, Network, PortRange, PortsOf, Test};
 
 use super::diagram::{EMPTY, FULL};
+use super::interfaces::Term;
 use super::layout::{self, INTERFACE, KIND, Ports};
 use super::{Packet, Region, Space, TooLarge};
 
@@ -32,15 +33,22 @@ pub struct Block {
     pub destination_ports: PortRange,
 }
 
-/// Which interfaces. Each name stands for its class.
+/// Which interfaces.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Interfaces {
     /// All.
     Any,
-    /// These.
-    Only(Vec<InterfaceName>),
-    /// All others, those included that no rule names.
-    AllBut(Vec<InterfaceName>),
+    /// Some.
+    Some(Names),
+}
+
+/// Interfaces that rules tell from others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Names {
+    /// Each stands for its class.
+    classes: Vec<InterfaceName>,
+    /// How they are said.
+    terms: Vec<Term>,
 }
 
 /// Which packets of a protocol.
@@ -136,7 +144,7 @@ impl Space {
             }
         };
         let mut block = Block {
-            interfaces: Interfaces::Only(vec![packet.interface]),
+            interfaces: self.named(vec![packet.interface]),
             protocol: Some(key.protocol),
             parts: match (key.fragment, key.syn) {
                 (true, _) => Parts::Fragments,
@@ -241,7 +249,7 @@ impl Space {
             let mut wider = inside.clone();
             wider.push(name);
             let tried = Block {
-                interfaces: Interfaces::Only(vec![name]),
+                interfaces: self.named(vec![name]),
                 ..block.clone()
             };
             let own = self.block(&tried)?;
@@ -253,16 +261,14 @@ impl Space {
         Ok(())
     }
 
-    /// Says some interfaces so that those which no rule names need no name.
-    pub(super) fn named(&self, inside: Vec<InterfaceName>) -> Interfaces {
-        let names = self.interfaces.names();
-        match (names.len() - inside.len(), self.interfaces.other()) {
-            (0, _) => Interfaces::Any,
-            (_, Some(other)) if inside.contains(&other) => {
-                let outside = names.iter().copied().filter(|it| !inside.contains(it));
-                Interfaces::AllBut(outside.collect())
-            }
-            _ => Interfaces::Only(inside),
+    /// The interfaces of some classes, given by their names.
+    pub(super) fn named(&self, classes: Vec<InterfaceName>) -> Interfaces {
+        match classes.len() == self.interfaces.names().len() {
+            true => Interfaces::Any,
+            false => Interfaces::Some(Names {
+                terms: self.interfaces.terms(&classes),
+                classes,
+            }),
         }
     }
 
@@ -313,22 +319,24 @@ impl Interfaces {
     pub(super) fn hold(&self, name: &InterfaceName) -> bool {
         match self {
             Self::Any => true,
-            Self::Only(names) => names.contains(name),
-            Self::AllBut(names) => !names.contains(name),
+            Self::Some(names) => names.classes.contains(name),
         }
     }
 }
 
+/// As `eth0,ppp+`, `!eth0` for all but that, or `eth+ except eth0 or ppp+`.
 impl fmt::Display for Interfaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (names, before) = match self {
-            Self::Any => return f.write_str("any"),
-            Self::Only(names) => (names, ""),
-            Self::AllBut(names) => (names, "!"),
+        let Self::Some(Names { terms, .. }) = self else {
+            return f.write_str("any");
         };
-        for (place, name) in names.iter().enumerate() {
-            let separator = if place == 0 { before } else { "," };
-            write!(f, "{separator}{name}")?;
+        let separator = match terms.iter().any(Term::is_long) {
+            true => " or ",
+            false => ",",
+        };
+        for (place, term) in terms.iter().enumerate() {
+            f.write_str(if place == 0 { "" } else { separator })?;
+            term.fmt(f)?;
         }
         Ok(())
     }

@@ -27,7 +27,7 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::PacketKey;
 use portcullis_core::ruleset::{Conditions, Field, Network, PortRange, Ruleset, Test};
 
-pub use blocks::{Block, Blocks, Interfaces, Parts};
+pub use blocks::{Block, Blocks, Interfaces, Names, Parts};
 pub use summary::{Range, Summary};
 
 use diagram::{Diagram, EMPTY, Exhausted, FULL, Id};

@@ -141,7 +141,7 @@ impl Space {
         let inside: Vec<_> = names.iter().copied().filter(both).collect();
         exception.interfaces = match inside.len() == names.len() {
             true => Interfaces::Any,
-            false => Interfaces::Only(inside),
+            false => self.named(inside),
         };
     }
 
