@@ -1,8 +1,9 @@
 //! What changed between two rulesets, as sets of packets.
 
-use portcullis_core::ruleset::{BuiltIn, Ruleset, Verdict};
+use portcullis_core::packet::{PacketKey, protocol};
+use portcullis_core::ruleset::{BuiltIn, PortRange, Ruleset, Verdict};
 
-use crate::{Decided, Region, Space, TooLarge};
+use crate::{Block, Decided, Parts, Region, Space, TooLarge};
 
 /// Packets for which a built-in chain does something else than it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +68,15 @@ pub fn compare(space: &mut Space, old: &Ruleset, new: &Ruleset) -> Result<Vec<Ch
         }
         for (old, a) in before.redirects() {
             for (new, b) in after.redirects().filter(|(new, _)| *new != old) {
+                // Port 0 is the packet's own: nothing changes for those that go there
+                // anyway.
+                let a = match (old, new) {
+                    (0, port) | (port, 0) => {
+                        let there = to_port(space, port)?;
+                        space.subtract(a, there)?
+                    }
+                    _ => a,
+                };
                 note(space, ChangeKind::RedirectPort { old, new }, a, b)?;
             }
         }
@@ -76,4 +86,30 @@ pub fn compare(space: &mut Space, old: &Ruleset, new: &Ruleset) -> Result<Vec<Ch
         note(space, ChangeKind::NotLogged, before.logged, silent)?;
     }
     Ok(changes)
+}
+
+/// The packets that go to a port: what REDIRECT does not change if it names the
+/// port or none (§5). A fragment counts as going to the port that stands for
+/// none.
+fn to_port(space: &mut Space, port: u16) -> Result<Region, TooLarge> {
+    let mut there = Region::EMPTY;
+    for number in [protocol::TCP, protocol::UDP] {
+        let whole = Block {
+            protocol: Some(number),
+            destination_ports: PortRange::single(port),
+            ..Block::ALL
+        };
+        let fragments = Block {
+            protocol: Some(number),
+            parts: Parts::Fragments,
+            ..Block::ALL
+        };
+        let blocks = [whole, fragments];
+        let own = if port == PacketKey::NO_PORT { 2 } else { 1 };
+        for block in &blocks[..own] {
+            let own = space.block(block)?;
+            there = space.unite(there, own)?;
+        }
+    }
+    Ok(there)
 }

@@ -5,14 +5,15 @@
 
 mod support;
 
-use portcullis_analysis::{Decided, Space, TooLarge};
+use portcullis_analysis::{ChangeKind, Decided, Packet, Space, TooLarge, compare};
 use portcullis_core::matcher::{Ending, Matcher as _, Place, Trace};
+use portcullis_core::names::ChainName;
 use portcullis_core::reference::Reference;
-use portcullis_core::ruleset::{BuiltIn, Verdict};
+use portcullis_core::ruleset::{BuiltIn, Target, Test, Verdict};
 use portcullis_core::traversal::Step;
 use portcullis_testkit::generate::Random;
 
-use support::{packets, small_ruleset};
+use support::{packets, small_rule, small_ruleset};
 
 #[test]
 fn the_sets_say_what_the_matcher_says() {
@@ -70,6 +71,87 @@ fn the_sets_say_what_the_matcher_says() {
             }
         }
     }
+}
+
+/// What becomes of a packet: the verdict, whether it is logged, and where it
+/// is redirected to.
+fn fate(reference: &Reference, packet: &Packet) -> (Verdict, bool, Option<u16>) {
+    let mut trace = Trace::new();
+    let step = Step {
+        chain: BuiltIn::Input,
+        interface: packet.interface,
+    };
+    let verdict = reference.decide(&step, &packet.key, &mut trace);
+    let rule = |place: &Place| {
+        let chain = &reference.ruleset().chains()[place.chain as usize];
+        &chain.rules()[place.rule as usize]
+    };
+    let logged = trace.matched().iter().any(|place| rule(place).log);
+    let port = trace.matched().last().map(|place| rule(place).target);
+    let port = match (verdict, port) {
+        (Verdict::Redirect, Some(Some(Target::Redirect(0)))) => Some(packet.key.destination_port),
+        (Verdict::Redirect, Some(Some(Target::Redirect(port)))) => Some(port),
+        _ => None,
+    };
+    (verdict, logged, port)
+}
+
+#[test]
+fn changes_are_those_of_every_packet() {
+    let packets = packets();
+    let mut redirected = 0;
+    for seed in 0..600 {
+        let random = &mut Random::new(seed);
+        let mut ruleset = || {
+            let mut ruleset = small_ruleset(random);
+            let input = ChainName::new("input").unwrap();
+            for _ in 0..2 {
+                let mut rule = small_rule(random, &[]);
+                rule.conditions.protocol = Test::is(random.pick(&[6, 17]));
+                rule.target = Some(Target::Redirect(random.pick(&[0, 80, 1024, 65535])));
+                ruleset.insert(&input, 1, rule).unwrap();
+            }
+            ruleset
+        };
+        let (old, new) = (ruleset(), ruleset());
+        let mut space = Space::new(&[&old, &new]);
+        let changes = compare(&mut space, &old, &new).unwrap();
+        let references = [old, new].map(|it| Reference::new(it.into()));
+        for packet in &packets {
+            let said: Vec<ChangeKind> = changes
+                .iter()
+                .filter(|it| it.chain == BuiltIn::Input && space.contains(it.packets, packet))
+                .map(|it| it.kind)
+                .collect();
+            let [before, after] = references.each_ref().map(|it| fate(it, packet));
+            let mut expected = 0;
+            if before.0 != after.0 {
+                let (old, new) = (before.0, after.0);
+                assert!(
+                    said.contains(&ChangeKind::Verdict { old, new }),
+                    "seed {seed}: {packet}"
+                );
+                expected += 1;
+            }
+            if before.0 == after.0 && before.2 != after.2 {
+                let is_port = |kind: &ChangeKind| matches!(kind, ChangeKind::RedirectPort { .. });
+                assert!(said.iter().any(is_port), "seed {seed}: {packet}");
+                expected += 1;
+                redirected += 1;
+            }
+            if before.1 != after.1 {
+                let kind = if after.1 {
+                    ChangeKind::Logged
+                } else {
+                    ChangeKind::NotLogged
+                };
+                assert!(said.contains(&kind), "seed {seed}: {packet}");
+                expected += 1;
+            }
+            assert_eq!(said.len(), expected, "seed {seed}: {packet}: {said:?}");
+        }
+    }
+    assert!(redirected > 1000, "only {redirected}");
 }
 
 #[test]

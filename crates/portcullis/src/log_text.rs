@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use flate2::bufread::MultiGzDecoder;
 use portcullis_syntax::syslog::{Damaged, Entry, Event, Reader};
 
@@ -48,7 +48,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const PACKED: [(&[u8], &str); 2] = [(b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
 
 /// Reads a whole file; `-` is standard input. Shows every packet to
-/// `use_entry`.
+/// `use_entry`. A file without packets is an error if it is not even text.
 pub(crate) fn read(
     path: &Path,
     condition: &mut Condition,
@@ -59,17 +59,24 @@ pub(crate) fn read(
     let mut reader = Reader::new();
     let mut events = Vec::new();
     let mut line = Vec::new();
+    let before = condition.lines();
+    let mut is_text = true;
     loop {
         line.clear();
         let count = (&mut lines).take(LONGEST).read_until(b'\n', &mut line);
         if count.with_context(|| format!("cannot read {name}"))? == 0 {
             break;
         }
+        is_text &= !line.contains(&0);
         reader.push(&text(&line), &mut events);
         condition.note_all(&name, &mut events, &mut use_entry);
     }
     reader.finish(&mut events);
     condition.note_all(&name, &mut events, &mut use_entry);
+    // A crash may leave zeros in a log; one that is nothing else is no log.
+    if !is_text && condition.lines() == before {
+        bail!("{name} is neither a log nor a capture");
+    }
     Ok(())
 }
 
@@ -146,6 +153,11 @@ impl Condition {
                 Event::RepeatedUnknown { times, .. } => self.unknown_repetitions += times,
             }
         }
+    }
+
+    /// How many packet-log lines there were, whole or damaged.
+    pub(crate) fn lines(&self) -> u64 {
+        self.packets + self.suspect + self.damaged.len() as u64
     }
 
     fn note(&mut self, entry: &Entry) {

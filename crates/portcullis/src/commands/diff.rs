@@ -80,11 +80,7 @@ pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<u8> {
         .context("nothing can be said about these rules")?;
     let references = rulesets.map(|ruleset| Reference::new(Arc::new(ruleset.clone())));
     let touched = count(args, &space, &references[0], &changes)?;
-    if rulesets.iter().any(|ruleset| marks(ruleset.chains())) {
-        tell(format_args!(
-            "TOS changes, marks and copies (-t, -m, -o) are not compared"
-        ));
-    }
+    let left_out = rulesets.iter().any(|ruleset| marks(ruleset.chains()));
     let mut described = Vec::new();
     for (place, change) in changes.iter().enumerate() {
         let captured = touched.as_ref().map(|touched| touched.packets[place]);
@@ -93,8 +89,11 @@ pub(crate) fn run(args: &DiffArgs) -> anyhow::Result<u8> {
         described.push(description);
     }
     let text = match args.json {
-        true => format!("{:#}\n", json_document(&described, touched.as_ref())),
-        false => text(&described, touched.as_ref()),
+        true => format!(
+            "{:#}\n",
+            json_document(&described, touched.as_ref(), left_out)
+        ),
+        false => text(&described, touched.as_ref(), left_out),
     };
     stdout::write(text.as_bytes())?;
     Ok(if changes.is_empty() { DONE } else { FINDINGS })
@@ -212,7 +211,7 @@ impl Described {
     }
 }
 
-fn text(changes: &[Described], touched: Option<&Touched>) -> String {
+fn text(changes: &[Described], touched: Option<&Touched>, left_out: bool) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     for chain in BuiltIn::ALL {
@@ -246,16 +245,19 @@ fn text(changes: &[Described], touched: Option<&Touched>) -> String {
     if let Some(touched) = touched
         && touched.counted.left_out > 0
     {
-        let left_out = touched.counted.left_out;
+        let records = touched.counted.left_out;
         let _ = writeln!(
             text,
-            "{left_out} records were left out: no IPv4, damaged or cut"
+            "{records} records were left out: no IPv4, damaged or cut"
         );
+    }
+    if left_out {
+        text += "TOS changes, marks and copies (-t, -m, -o) were not compared\n";
     }
     text
 }
 
-fn json_document(changes: &[Described], touched: Option<&Touched>) -> Value {
+fn json_document(changes: &[Described], touched: Option<&Touched>, left_out: bool) -> Value {
     let changes: Vec<Value> = changes
         .iter()
         .map(|change| {
@@ -286,6 +288,11 @@ fn json_document(changes: &[Described], touched: Option<&Touched>) -> Value {
         .collect();
     json!({
         "changed": !changes.is_empty(),
+        // Only what some rule does.
+        "not_compared": match left_out {
+            true => vec!["tos", "mark", "copy"],
+            false => Vec::new(),
+        },
         "changes": changes,
         "captured_packets": touched.map(|touched| touched.counted.seen),
         "left_out_records": touched.map(|touched| touched.counted.left_out),

@@ -140,6 +140,9 @@ fn outside(local: &[Network]) -> Option<u32> {
 /// What nobody should be surprised by later.
 fn tell_remarks(evidence: &Evidence) {
     evidence.condition.tell();
+    for file in &evidence.empty {
+        tell(format_args!("{file}: there is no packet-log line in it"));
+    }
     for remark in &evidence.assumed {
         tell(format_args!("{remark}"));
     }
@@ -332,7 +335,10 @@ impl Session<'_> {
         let shown = self.shown();
         let mut text = String::new();
         if self.groups.is_empty() {
-            return Ok("Nothing was denied.\n".to_owned());
+            return Ok(match self.evidence.condition.damaged.is_empty() {
+                true => "Nothing was denied.\n".to_owned(),
+                false => "What was denied cannot be read.\n".to_owned(),
+            });
         }
         if !asked {
             text += &self.listed(&shown, wanted);

@@ -17,6 +17,7 @@ use super::ftp;
 use crate::args::NamedInterface;
 use crate::captured::Viewpoint;
 use crate::log_text::{self, Condition};
+use crate::report::stderr::printable;
 
 /// Everything that the files tell.
 #[derive(Debug, Default)]
@@ -26,6 +27,8 @@ pub(super) struct Evidence {
     pub(super) announced: Vec<Announced>,
     /// What is wrong with the logs.
     pub(super) condition: Condition,
+    /// Logs without a packet-log line.
+    pub(super) empty: Vec<String>,
     /// Whether there was a log, or a capture.
     pub(super) logs: bool,
     pub(super) captures: bool,
@@ -59,10 +62,14 @@ impl Reading<'_> {
             } else {
                 evidence.logs = true;
                 let mut condition = std::mem::take(&mut evidence.condition);
+                let before = condition.lines();
                 log_text::read(file, &mut condition, |entry| {
                     let when = entry.stamp.map_or(String::new(), |it| it.to_string());
                     self.logged(&entry.log, entry.times, when, &mut evidence);
                 })?;
+                if condition.lines() == before {
+                    evidence.empty.push(printable(&file.display().to_string()));
+                }
                 evidence.condition = condition;
             }
         }
