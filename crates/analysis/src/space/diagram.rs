@@ -5,7 +5,7 @@
 //! the same node, so comparing sets is comparing numbers.
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use std::hash::BuildHasher as _;
+use std::hash::{BuildHasher as _, Hash, Hasher};
 
 /// A set of points: the number of its root node.
 pub(super) type Id = u32;
@@ -16,10 +16,17 @@ pub(super) const EMPTY: Id = 0;
 pub(super) const FULL: Id = 1;
 
 /// The values after the last edge's end and up to `last` lead to `to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Edge {
     pub(super) last: u16,
     pub(super) to: Id,
+}
+
+/// In one word: nodes may have thousands of edges.
+impl Hash for Edge {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::from(self.last) << 32 | u64::from(self.to));
+    }
 }
 
 /// More nodes or steps than the diagram may use.
@@ -38,6 +45,39 @@ enum Operation {
     Intersect,
     Unite,
     Subtract,
+}
+
+impl Operation {
+    /// The result, where no node need be looked at.
+    #[inline]
+    fn decided(self, a: Id, b: Id) -> Option<Id> {
+        match self {
+            Self::Intersect => match (a, b) {
+                (EMPTY, _) | (_, EMPTY) => Some(EMPTY),
+                (FULL, other) | (other, FULL) => Some(other),
+                _ => (a == b).then_some(a),
+            },
+            Self::Unite => match (a, b) {
+                (FULL, _) | (_, FULL) => Some(FULL),
+                (EMPTY, other) | (other, EMPTY) => Some(other),
+                _ => (a == b).then_some(a),
+            },
+            Self::Subtract => match (a, b) {
+                (EMPTY, _) | (_, FULL) => Some(EMPTY),
+                (_, EMPTY) => Some(a),
+                _ => (a == b).then_some(EMPTY),
+            },
+        }
+    }
+}
+
+/// Adds an edge, or lets the last one reach as far.
+#[inline]
+fn append(edges: &mut Vec<Edge>, edge: Edge) {
+    match edges.last_mut() {
+        Some(last) if last.to == edge.to => last.last = edge.last,
+        _ => edges.push(edge),
+    }
 }
 
 #[derive(Debug)]
@@ -98,35 +138,28 @@ impl Diagram {
     }
 
     /// The node that tests `level` with these edges, whose values ascend and
-    /// end with the level's last.
-    pub(super) fn node(&mut self, level: usize, edges: &[Edge]) -> Result<Id, Exhausted> {
-        let mut merged: Vec<Edge> = Vec::with_capacity(edges.len());
-        for edge in edges {
-            match merged.last_mut() {
-                Some(last) if last.to == edge.to => last.last = edge.last,
-                _ => merged.push(*edge),
-            }
-        }
-        if let [only] = merged.as_slice() {
+    /// end with the level's last; neighbours lead to different nodes.
+    fn node(&mut self, level: usize, edges: &[Edge]) -> Result<Id, Exhausted> {
+        if let [only] = edges {
             return Ok(only.to);
         }
-        let hash = self.hasher.hash_one((level, &merged));
+        let hash = self.hasher.hash_one((level, edges));
         let found = self.shared.find(hash, |id| {
-            self.level(*id) == level && self.edges(*id) == merged.as_slice()
+            self.level(*id) == level && self.edges(*id) == edges
         });
         if let Some(id) = found {
             return Ok(*id);
         }
-        if self.edges.len() + merged.len() > MOST_EDGES {
+        if self.edges.len() + edges.len() > MOST_EDGES {
             return Err(Exhausted);
         }
         let id = self.nodes.len() as Id;
         self.nodes.push(Node {
             level: level as u8,
             first: self.edges.len() as u32,
-            edges: merged.len() as u32,
+            edges: edges.len() as u32,
         });
-        self.edges.extend(merged);
+        self.edges.extend_from_slice(edges);
         let (nodes, all, hasher) = (&self.nodes, &self.edges, &self.hasher);
         self.shared.insert_unique(hash, id, |id| {
             let node = nodes[*id as usize];
@@ -134,6 +167,20 @@ impl Diagram {
             hasher.hash_one((usize::from(node.level), own))
         });
         Ok(id)
+    }
+
+    /// The node of `level` that leads from each value where `to` says.
+    pub(super) fn by_value(
+        &mut self,
+        level: usize,
+        to: impl Fn(u16) -> Id,
+    ) -> Result<Id, Exhausted> {
+        let mut edges = Vec::new();
+        for last in 0..=self.last[level] {
+            let to = to(last);
+            append(&mut edges, Edge { last, to });
+        }
+        self.node(level, &edges)
     }
 
     /// The node of `level` that leads from the chosen values to `inside` and
@@ -145,15 +192,7 @@ impl Diagram {
         outside: Id,
         chosen: impl Fn(u16) -> bool,
     ) -> Result<Id, Exhausted> {
-        let mut edges: Vec<Edge> = Vec::new();
-        for last in 0..=self.last[level] {
-            let to = if chosen(last) { inside } else { outside };
-            match edges.last_mut() {
-                Some(edge) if edge.to == to => edge.last = last,
-                _ => edges.push(Edge { last, to }),
-            }
-        }
-        self.node(level, &edges)
+        self.by_value(level, |value| if chosen(value) { inside } else { outside })
     }
 
     /// The node of `level` for one interval of values; empty if `last < first`.
@@ -169,18 +208,14 @@ impl Diagram {
         }
         let mut edges = Vec::with_capacity(3);
         if let Some(before) = first.checked_sub(1) {
-            edges.push(Edge {
-                last: before,
-                to: outside,
-            });
+            let (last, to) = (before, outside);
+            edges.push(Edge { last, to });
         }
-        edges.push(Edge { last, to: inside });
+        append(&mut edges, Edge { last, to: inside });
         let end = self.last[level];
         if last < end {
-            edges.push(Edge {
-                last: end,
-                to: outside,
-            });
+            let (last, to) = (end, outside);
+            append(&mut edges, Edge { last, to });
         }
         self.node(level, &edges)
     }
@@ -199,24 +234,7 @@ impl Diagram {
 
     /// As deep as there are levels.
     fn apply(&mut self, operation: Operation, a: Id, b: Id) -> Result<Id, Exhausted> {
-        let decided = match operation {
-            Operation::Intersect => match (a, b) {
-                (EMPTY, _) | (_, EMPTY) => Some(EMPTY),
-                (FULL, other) | (other, FULL) => Some(other),
-                _ => (a == b).then_some(a),
-            },
-            Operation::Unite => match (a, b) {
-                (FULL, _) | (_, FULL) => Some(FULL),
-                (EMPTY, other) | (other, EMPTY) => Some(other),
-                _ => (a == b).then_some(a),
-            },
-            Operation::Subtract => match (a, b) {
-                (EMPTY, _) | (_, FULL) => Some(EMPTY),
-                (_, EMPTY) => Some(a),
-                _ => (a == b).then_some(EMPTY),
-            },
-        };
-        if let Some(id) = decided {
+        if let Some(id) = operation.decided(a, b) {
             return Ok(id);
         }
         let (a, b) = match operation {
@@ -237,8 +255,11 @@ impl Diagram {
             if self.work > self.most_work {
                 return Err(Exhausted);
             }
-            let to = self.apply(operation, one.to, two.to)?;
-            edges.push(Edge { last, to });
+            let to = match operation.decided(one.to, two.to) {
+                Some(id) => id,
+                None => self.apply(operation, one.to, two.to)?,
+            };
+            append(&mut edges, Edge { last, to });
             if last == self.last[level] {
                 break;
             }

@@ -155,26 +155,18 @@ impl Space {
             of_shape[shape as usize] = self.addresses_and_ports(conditions, shape)?;
         }
         let any = InterfaceName::EMPTY;
-        let mut edges = Vec::with_capacity(usize::from(LAST_KIND) + 1);
-        for kind in 0..=LAST_KIND {
+        let kinds = self.diagram.by_value(KIND, |kind| {
             let key = layout::key_of_kind(kind);
             let passes = |field| conditions.holds(field, &key, &any);
-            let flags = [Field::Fragment, Field::Syn, Field::Protocol];
-            let to = if !flags.into_iter().all(passes) {
-                EMPTY
-            } else if layout::ports_of(kind) == Ports::None {
-                let ports = [Field::SourcePort, Field::DestinationPort];
-                if ports.into_iter().all(passes) {
-                    of_shape[Ports::None as usize]
-                } else {
-                    EMPTY
-                }
-            } else {
-                of_shape[layout::ports_of(kind) as usize]
-            };
-            edges.push(diagram::Edge { last: kind, to });
-        }
-        let kinds = self.diagram.node(KIND, &edges)?;
+            let mut flags = [Field::Fragment, Field::Syn, Field::Protocol].into_iter();
+            let mut ports = [Field::SourcePort, Field::DestinationPort].into_iter();
+            let shape = layout::ports_of(kind);
+            let no_ports = shape == Ports::None;
+            match flags.all(passes) && (!no_ports || ports.all(passes)) {
+                true => of_shape[shape as usize],
+                false => EMPTY,
+            }
+        })?;
         let names = self.interfaces.names().to_vec();
         let key = layout::key_of_kind(0);
         let id = self.diagram.choice(INTERFACE, kinds, EMPTY, |class| {
