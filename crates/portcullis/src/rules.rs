@@ -206,6 +206,9 @@ pub(crate) fn explain(file: &str, source: &str, script: &Script, outcome: &str) 
     Shown::new(file, source).explain(script, outcome)
 }
 
+/// Mistakes that are quoted: a file with more is hardly one of rules.
+const MOST_QUOTED: usize = 30;
+
 /// A file of rules, to be quoted from.
 struct Shown<'a> {
     file: &'a str,
@@ -237,12 +240,16 @@ impl<'a> Shown<'a> {
                 text += "\n\n";
             }
         }
-        for mistake in &script.mistakes {
+        for mistake in script.mistakes.iter().take(MOST_QUOTED) {
             let (message, span) = (&mistake.message, &mistake.span);
             let hint = mistake.hint.as_deref().map(|hint| (Level::HELP, hint));
             let hint = hint.into_iter().collect();
             text += &self.snippet(&renderer, Level::ERROR, message, span, hint);
             text += "\n\n";
+        }
+        let more = script.mistakes.len().saturating_sub(MOST_QUOTED);
+        if more > 0 {
+            text += &format!("and {more} more that are wrong\n");
         }
         if !script.mistakes.is_empty() {
             let (file, commands) = (self.file, script.commands);

@@ -35,6 +35,10 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) keep_going: bool,
 
+    /// Show all findings, also where there are many of one kind.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) all: bool,
+
     /// Say what each chain is compiled to.
     #[arg(short, long)]
     pub(crate) verbose: bool,
@@ -99,6 +103,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         checked: &checked,
         host_bits: host_bits::find(&rules, &mut space),
         compiled,
+        all: args.all,
     };
     let text = match args.json {
         true => format!("{:#}\n", report.json()),

@@ -1,5 +1,6 @@
 //! How findings are shown: each on its line of the file.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::ops::Range;
@@ -21,7 +22,12 @@ pub(super) struct Report<'a> {
     pub(super) checked: &'a Checked,
     pub(super) host_bits: Vec<HostBits>,
     pub(super) compiled: Option<Description>,
+    /// Whether findings of a kind are all shown, however many.
+    pub(super) all: bool,
 }
+
+/// Findings of one kind that are shown, unless all are wanted.
+const SHOWN_ALIKE: usize = 20;
 
 /// A finding, ready to be shown.
 struct Entry {
@@ -35,6 +41,24 @@ struct Entry {
     subject: Subject,
     others: Vec<Place>,
     span: Option<Range<usize>>,
+}
+
+/// Ascending numbers as `3-5, 9`.
+fn in_ranges(numbers: &[usize]) -> String {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some(range) if (range.start..=range.end).contains(number) => {
+                range.end = range.end.max(number + 1);
+            }
+            _ => ranges.push(*number..number + 1),
+        }
+    }
+    let words = ranges.iter().map(|range| match range.len() {
+        1 => range.start.to_string(),
+        _ => format!("{}-{}", range.start, range.end - 1),
+    });
+    words.collect::<Vec<_>>().join(", ")
 }
 
 impl Report<'_> {
@@ -139,11 +163,30 @@ impl Report<'_> {
         };
         let mut text = String::new();
         let entries = self.entries();
+        let most = if self.all { usize::MAX } else { SHOWN_ALIKE };
+        let mut alike: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
         for entry in &entries {
-            text += &self.snippet(&renderer, entry);
-            text += "\n\n";
+            let alike = alike.entry(entry.code).or_default();
+            alike.push(entry);
+            if alike.len() <= most {
+                text += &self.snippet(&renderer, entry);
+                text += "\n\n";
+            }
         }
         // Writing to a string cannot fail.
+        for (code, alike) in &alike {
+            let more = alike.iter().skip(most);
+            let lines: Vec<usize> = more
+                .filter_map(|entry| self.rules.line_of(entry.span.as_ref()))
+                .collect();
+            if let Some(more) = alike.len().checked_sub(most).filter(|more| *more > 0) {
+                let lines = in_ranges(&lines);
+                let _ = writeln!(
+                    text,
+                    "{more} more of {code}, on lines {lines}; --all shows them"
+                );
+            }
+        }
         for line in self.undecided() {
             let _ = writeln!(text, "too large to decide: {line}");
         }
@@ -308,5 +351,17 @@ impl Report<'_> {
             }),
             Subject::Ruleset => json!({ "chain": null, "rule": null, "line": null }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_ranges;
+
+    #[test]
+    fn lines_are_listed_in_ranges() {
+        assert_eq!(in_ranges(&[]), "");
+        assert_eq!(in_ranges(&[3, 4, 4, 5, 9]), "3-5, 9");
+        assert_eq!(in_ranges(&[1, 3]), "1, 3");
     }
 }
