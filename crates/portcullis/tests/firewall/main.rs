@@ -16,6 +16,8 @@ mod net;
 mod observe;
 mod peers;
 mod queue;
+mod wire;
+mod wrong;
 
 use std::env;
 use std::process::{Command, ExitCode};
@@ -70,6 +72,11 @@ const TESTS: &[(&str, Place, Test)] = &[
         observe::observes,
     ),
     (
+        "a tap on a router places what is forwarded",
+        ROUTED,
+        observe::observes_a_router,
+    ),
+    (
         "a host's traffic passes both ways, with offloads on",
         AT_HOME,
         host::passes,
@@ -114,7 +121,49 @@ const TESTS: &[(&str, Place, Test)] = &[
     (
         "a flood of log lines does not hold packets up",
         BETWEEN,
-        load::log_flood,
+        load::bridge_flood,
+    ),
+    (
+        "a flood of log lines does not hold a host's packets up",
+        AT_HOME,
+        load::host_flood,
+    ),
+    (
+        "a flood of log lines does not hold a queue's packets up",
+        ROUTED,
+        load::queue_flood,
+    ),
+    ("a wrong file changes nothing", BETWEEN, wrong::bridge),
+    (
+        "a wrong file changes nothing on a host",
+        AT_HOME,
+        wrong::host,
+    ),
+    (
+        "a wrong file changes nothing of a queue",
+        ROUTED,
+        wrong::queue,
+    ),
+    ("tagged frames keep their tag", BETWEEN, wire::tagged),
+    (
+        "jumbo frames cross where both sides take them",
+        BETWEEN,
+        wire::jumbo,
+    ),
+    (
+        "short and foreign frames stay out, options cross",
+        BETWEEN,
+        wire::odd,
+    ),
+    (
+        "datagrams that were sent as one cross",
+        BETWEEN,
+        wire::segments,
+    ),
+    (
+        "datagrams that a host sends as one leave it",
+        AT_HOME,
+        wire::segments_of_a_host,
     ),
     (
         "a long run keeps its memory and counts every packet",

@@ -294,7 +294,7 @@ pub(crate) fn run(command: &mut Command) -> Output {
 }
 
 #[track_caller]
-pub(crate) fn wait_for(condition: impl Fn() -> bool) {
+pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(

@@ -4,7 +4,52 @@ use std::fs;
 
 use libtest_mimic::Failed;
 
-use crate::net::{Firewall, Net, SERVER, same, wait_for};
+use crate::net::{FIREWALL, Firewall, Net, SERVER, same, wait_for};
+
+/// A tap on both ports of a router: each packet meets `input` where it arrives, `forward` and `output`
+/// where it leaves.
+pub(crate) fn observes_a_router(net: &Net) -> Result<(), Failed> {
+    let rules =
+        ["input", "forward", "output"].map(|chain| format!("ipchains -A {chain} -p icmp -l\n"));
+    fs::write(net.path("tap.rules"), rules.concat()).unwrap();
+    let mut tap = net.inside(FIREWALL, env!("CARGO_BIN_EXE_portcullis"));
+    tap.args(["run", "--observe", "f0,f1", "--log-limit", "off", "--rules"]);
+    tap.arg(net.path("tap.rules"))
+        .arg("--control")
+        .arg(net.path("tap.socket"));
+    let child = tap
+        .stdout(fs::File::create(net.path("tap.log")).unwrap())
+        .stderr(fs::File::create(net.path("tap.messages")).unwrap())
+        .spawn()
+        .unwrap();
+    let _tap = Firewall { child };
+    wait_for(|| net.text("tap.messages").contains("enforces NOTHING"));
+    same(net.ping(2), 2)?;
+    let there = "PROTO=1 10.8.0.2:8 10.9.0.2:0 ";
+    let back = "PROTO=1 10.9.0.2:0 10.8.0.2:0 ";
+    let expected = [
+        format!("input - f0 {there}"),
+        format!("forward - f1 {there}"),
+        format!("output - f1 {there}"),
+        format!("input - f1 {back}"),
+        format!("forward - f0 {back}"),
+        format!("output - f0 {back}"),
+    ];
+    for line in &expected {
+        wait_for(|| net.text("tap.log").matches(line.as_str()).count() == 2);
+    }
+    // As the kernel's own lines: the time to live is one less from `forward` on.
+    let log = net.text("tap.log");
+    let ttl = |line: &String| {
+        let line = log.lines().find(|it| it.contains(line.as_str())).unwrap();
+        let word = line.split(' ').find(|word| word.starts_with("T=")).unwrap();
+        word[2..].parse::<u8>().unwrap()
+    };
+    same(
+        expected[..3].iter().map(ttl).collect::<Vec<u8>>(),
+        vec![64, 63, 63],
+    )
+}
 
 pub(crate) fn observes(net: &Net) -> Result<(), Failed> {
     // The tap sits on the server, whose address it finds out.

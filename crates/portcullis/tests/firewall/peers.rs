@@ -11,6 +11,7 @@ use crate::attack;
 use crate::frames;
 use crate::load;
 use crate::net::AWAY;
+use crate::wire;
 
 /// Where bulk transfers go.
 pub(crate) const PORT: u16 = 5001;
@@ -29,6 +30,7 @@ pub(crate) fn play(arguments: &[String]) -> Option<ExitCode> {
         ["--ask", port] => Some(ask(port)),
         ["--ftp-serve"] => Some(ftp_serve()),
         ["--ftp-list"] => Some(ftp_list()),
+        ["--send-segments"] => Some(wire::send_segments()),
         ["--send-large"] => Some(attack::send_large()),
         ["--inject"] => Some(frames::inject()),
         ["--capture", file] => Some(frames::capture(file)),

@@ -26,6 +26,8 @@ pub struct Tap {
     receiver: Box<dyn DataLinkReceiver>,
     interface: InterfaceName,
     link: LinkType,
+    /// The source of frames that leave by the interface.
+    mac: Option<[u8; 6]>,
     local: LocalAddresses,
 }
 
@@ -74,6 +76,7 @@ impl Tap {
                 receiver,
                 interface: InterfaceName::for_device(name).0,
                 link,
+                mac: interface.mac.map(|mac| mac.octets()),
                 local,
             }),
             _ => Err(io::ErrorKind::Unsupported.into()),
@@ -108,17 +111,25 @@ impl Tap {
                 continue;
             };
             let route = self.local.route(packet.source(), packet.destination());
-            let chain = chain(route);
-            let step = Step {
-                chain,
-                interface: self.interface,
-            };
+            let leaves = self.mac.is_some_and(|mac| frame[6..12] == mac);
+            let chains = chains(route, leaves);
             // Only what comes from elsewhere is checked by the kernel.
-            if chain == BuiltIn::Input && Ipv4Packet::received(bytes, bytes.len()).is_err() {
+            let arrives = chains == [BuiltIn::Input];
+            if arrives && Ipv4Packet::received(bytes, bytes.len()).is_err() {
                 stats.add(Figure::Damaged, 1);
                 continue;
             }
-            let figure = match worker.batch(|judging| judging.judge(&[step], &packet)) {
+            let at = |chain: &BuiltIn| Step {
+                chain: *chain,
+                interface: self.interface,
+            };
+            let fate = match chains {
+                [first, second] => {
+                    worker.batch(|judging| judging.judge(&[at(first), at(second)], &packet))
+                }
+                _ => worker.batch(|judging| judging.judge(&[at(&chains[0])], &packet)),
+            };
+            let figure = match fate {
                 Fate::Pass(_) => Figure::Passed,
                 Fate::Deny => Figure::Denied,
                 Fate::Reject(_) => Figure::Rejected,
@@ -130,12 +141,13 @@ impl Tap {
     }
 }
 
-/// The chain that a packet meets where it is seen. One that passes through is seen on each
-/// interface once, and which way it goes there is not known: it is taken to arrive.
-fn chain(route: Route) -> BuiltIn {
+/// The chains that a packet meets where it is seen. One that passes through is seen where it
+/// arrives, and again where it leaves: the interface's own address is then its frame's source.
+fn chains(route: Route, leaves: bool) -> &'static [BuiltIn] {
     match route {
-        Route::FromHere | Route::Within => BuiltIn::Output,
-        Route::ToHere | Route::Through => BuiltIn::Input,
+        Route::FromHere | Route::Within => &[BuiltIn::Output],
+        Route::Through if leaves => &[BuiltIn::Forward, BuiltIn::Output],
+        Route::ToHere | Route::Through => &[BuiltIn::Input],
     }
 }
 
