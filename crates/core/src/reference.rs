@@ -181,3 +181,53 @@ impl Matcher for Reference {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{ChainName, InterfaceName};
+    use crate::ruleset::{BuiltIn, Conditions, Network, Sense, Test};
+
+    /// Only a rule whose other conditions hold makes a missing field needed.
+    #[test]
+    fn what_is_missing_is_needed_where_it_could_decide() {
+        let mut ruleset = Ruleset::new();
+        let rule = Rule {
+            conditions: Conditions {
+                source: Test::is(Network::with_prefix(0x0a00_0000, 8)),
+                protocol: Test::is(6),
+                syn: Some(Sense::Set),
+                ..Conditions::ANY
+            },
+            target: Some(Target::Deny),
+            ..Rule::ANY
+        };
+        let input = ChainName::new("input").unwrap();
+        ruleset.append(&input, rule).unwrap();
+        let reference = Reference::new(ruleset.into());
+        let step = Step {
+            chain: BuiltIn::Input,
+            interface: InterfaceName::new("eth0").unwrap(),
+        };
+        let key = |source, protocol| PacketKey {
+            source,
+            destination: 1,
+            source_port: 0,
+            destination_port: 0,
+            protocol,
+            fragment: false,
+            syn: false,
+        };
+        for (source, protocol, needed) in [
+            (0x0a00_0001, 6, true),
+            (0x0b00_0001, 6, false),
+            (0x0a00_0001, 17, false),
+        ] {
+            for missing in [Missing::Flags, Missing::PortsAndFlags] {
+                let found = reference.needs(missing, &step, &key(source, protocol));
+                assert_eq!(found, needed, "{source:x} {protocol} {missing:?}");
+            }
+        }
+        assert!(!reference.needs(Missing::Nothing, &step, &key(0x0a00_0001, 6)));
+    }
+}

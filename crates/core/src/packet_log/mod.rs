@@ -99,6 +99,7 @@ impl core::error::Error for ParsePacketLogError {}
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
     use alloc::string::ToString;
 
     use super::*;
@@ -135,6 +136,27 @@ mod tests {
             let at = at.min(line.len());
             let error = line.parse::<PacketLog>().unwrap_err();
             assert_eq!(error, ParsePacketLogError { at, expected }, "{line}");
+        }
+    }
+
+    /// Too short for its ports and flags a packet is a fragment (§3), and one
+    /// byte more is enough.
+    #[test]
+    fn keys_of_short_packets_are_those_of_fragments() {
+        let key = |protocol: u8, length: u16, offset: u16, options: &str| {
+            let line = format!(
+                "Packet log: input DENY eth0 PROTO={protocol} 1.2.3.4:1 5.6.7.8:2 L={length} \
+                 S=0x00 I=1 F=0x{offset:04X} T=64{options} (#1)"
+            );
+            line.parse::<PacketLog>().unwrap().key().fragment
+        };
+        for (protocol, needed) in [(6, 36), (17, 28), (1, 28), (47, 20)] {
+            assert!(!key(protocol, needed, 0, ""));
+            assert!(key(protocol, needed - 1, 0, ""));
+            assert!(key(protocol, needed + 3, 0, " O=0x01010101"));
+            assert!(!key(protocol, needed + 4, 0, " O=0x01010101"));
+            assert!(key(protocol, 1500, 1, ""));
+            assert!(!key(protocol, 1500, 0x2000, ""));
         }
     }
 }

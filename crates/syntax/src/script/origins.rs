@@ -139,4 +139,22 @@ mod tests {
         let output = ChainName::new("output").unwrap();
         assert_eq!(script.origins.rule(&output, 0), None);
     }
+
+    /// What a command that failed would have moved stays where it is.
+    #[test]
+    fn failures_move_nothing() {
+        let source = "-N a\n-A input -p tcp\n-P input DENY\n-R input 2 -p udp\n-D input 2\n\
+                      -N a\n-P input MAYBE\n-D input -p udp\n-I input 9 -p udp\n";
+        let script = script::read(source, &Names::new());
+        assert_eq!(script.mistakes.len(), 6);
+        let line = |span: Option<&Range<usize>>| Some(source[..span?.start].lines().count());
+        let input = ChainName::new("input").unwrap();
+        assert_eq!(line(script.origins.rule(&input, 0)), Some(1));
+        assert_eq!(script.origins.rule(&input, 1), None);
+        assert_eq!(
+            line(script.origins.chain(&ChainName::new("a").unwrap())),
+            Some(0)
+        );
+        assert_eq!(line(script.origins.policy(BuiltIn::Input)), Some(2));
+    }
 }
