@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use portcullis_core::ruleset::Ruleset;
 use portcullis_runtime::store::{Change, RulesetStore};
+use portcullis_syntax::ipchains::Output;
 
 use crate::commands::control::connect;
 use crate::commands::run::{Request, Response, to_text, with_counters};
@@ -18,6 +19,26 @@ impl RunningFirewall {
     pub(crate) fn new(socket: &Path) -> Self {
         Self {
             socket: socket.to_owned(),
+        }
+    }
+
+    /// Has the firewall carry a command out itself, which spares it the way of all rules over the
+    /// socket and back.
+    pub(crate) fn edit(&self, words: Vec<String>, strict: bool) -> anyhow::Result<Output> {
+        let mut connection = connect(&self.socket)?;
+        match Response::of(&mut connection, &Request::Edit { words, strict })? {
+            Response::Edited {
+                stdout,
+                stderr,
+                status,
+            } => Ok(Output {
+                stdout,
+                stderr,
+                status,
+                ..Output::default()
+            }),
+            Response::Refused(why) => bail!("the firewall refused: {why}"),
+            _ => bail!("an answer to something else"),
         }
     }
 }

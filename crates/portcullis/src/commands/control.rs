@@ -125,7 +125,7 @@ fn tell_outcome(response: Response) -> anyhow::Result<u8> {
             tell(format_args!("portcullis: refused: {why}"));
             Ok(FINDINGS)
         }
-        Response::Status(_) | Response::Rules { .. } => {
+        Response::Status(_) | Response::Rules { .. } | Response::Edited { .. } => {
             anyhow::bail!("an answer to something else")
         }
     }

@@ -133,7 +133,12 @@ impl Invocation {
         match command.access() {
             Access::None => Ok(command.run(&mut Ruleset::new(), &names)),
             Access::Read => Ok(command.run(&mut self.read()?, &names)),
-            Access::Change => self.change(|ruleset| command.run(ruleset, &names)),
+            Access::Change => match (self.store()?, command.plain_words()) {
+                (Store::Running(firewall), Some(words)) => {
+                    firewall.edit(words, self.fidelity == Fidelity::Strict)
+                }
+                (store, _) => self.change(store, |ruleset| command.run(ruleset, &names)),
+            },
         }
     }
 
@@ -145,7 +150,7 @@ impl Invocation {
         // Before the lock: whoever writes the text may want the file, too.
         let input = io::read_to_string(io::stdin()).context("cannot read standard input")?;
         let (names, fidelity) = (names(), self.fidelity);
-        self.change(|ruleset| {
+        self.change(self.store()?, |ruleset| {
             scripts::restore(&self.words, &input, ruleset, &names, fidelity, &mut ask)
         })
     }
@@ -159,7 +164,11 @@ impl Invocation {
 
     /// A command that fails leaves everything as it was; in strict mode what
     /// it did before it failed stands, as it did in the kernel.
-    fn change(&self, run: impl FnOnce(&mut Ruleset) -> Output) -> anyhow::Result<Output> {
+    fn change(
+        &self,
+        store: Store,
+        run: impl FnOnce(&mut Ruleset) -> Output,
+    ) -> anyhow::Result<Output> {
         let edit = |ruleset: &mut Ruleset| {
             let output = run(ruleset);
             let change = match (output.status, self.fidelity) {
@@ -168,7 +177,7 @@ impl Invocation {
             };
             (change, output)
         };
-        match self.store()? {
+        match store {
             Store::File(file) => Ok(file.change(edit)?),
             Store::Running(firewall) => firewall.change(edit),
         }

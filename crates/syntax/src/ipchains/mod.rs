@@ -13,6 +13,7 @@ mod options;
 mod parse;
 mod run;
 mod values;
+mod words;
 
 pub use command::{
     Access, Action, Command, ListOptions, Listed, MasqTimeouts, NamedTarget, NewRule, Probe,

@@ -18,6 +18,11 @@ pub(crate) enum Request {
         ruleset: String,
         counters: Vec<Counts>,
     },
+    /// An ipchains command in plain words; word 0 is the program.
+    Edit {
+        words: Vec<String>,
+        strict: bool,
+    },
     /// Other rules. `confirm_seconds`: the old ones come back unless `Confirm` comes before.
     Reload {
         ruleset: String,
@@ -44,6 +49,12 @@ pub(crate) enum Response {
     /// It is done; this generation is in force.
     Done {
         generation: u64,
+    },
+    /// What the command of an `Edit` said and how it ended; 0: what it did is in force.
+    Edited {
+        stdout: String,
+        stderr: String,
+        status: u8,
     },
     /// It was not done.
     Refused(String),

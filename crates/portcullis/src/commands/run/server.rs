@@ -9,11 +9,15 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use portcullis_core::ruleset::{Counter, CounterTable, Ruleset};
 use portcullis_runtime::control::{Connection, ControlSocket};
+use portcullis_syntax::ipchains::{self, Fidelity, Output};
+use portcullis_syntax::names::Names;
 
 use super::firewall::Firewall;
 use super::messages::{Counts, Request, Response};
 use crate::report::stderr::tell;
 use crate::ruleset_file;
+
+const BUSY: &str = "somebody else is changing the rules";
 
 /// Makes the socket; nobody is answered yet.
 pub(super) fn bind(path: &Path, group: Option<u32>) -> anyhow::Result<Arc<ControlSocket>> {
@@ -53,9 +57,7 @@ fn converse(mut connection: Connection, firewall: &Firewall) {
                     locked = Some((turn, read));
                     response
                 }
-                None => Ok(Response::Refused(
-                    "somebody else is changing the rules".to_owned(),
-                )),
+                None => Ok(Response::Refused(BUSY.to_owned())),
             },
             Ok(Request::Keep { ruleset, counters }) => match &locked {
                 Some((_, read)) => keep(firewall, &ruleset, &counters, read),
@@ -78,6 +80,7 @@ fn answer(firewall: &Firewall, request: Request) -> anyhow::Result<Response> {
     Ok(match request {
         Request::Status => Response::Status(Box::new(firewall.status())),
         Request::Read => rules(&firewall.live.current().ruleset())?,
+        Request::Edit { words, strict } => edit(firewall, &words, strict)?,
         Request::Reload {
             ruleset,
             zero,
@@ -116,6 +119,36 @@ fn keep(
     let edited = with_counters(ruleset, counters)?;
     let generation = firewall.keep(edited, read)?;
     Ok(Response::Done { generation })
+}
+
+/// Carries a command out. One that fails leaves everything as it was; in strict mode what it did
+/// before it failed stands, as it did in the kernel.
+fn edit(firewall: &Firewall, words: &[String], strict: bool) -> anyhow::Result<Response> {
+    let Some(_turn) = firewall.turn() else {
+        return Ok(Response::Refused(BUSY.to_owned()));
+    };
+    let fidelity = if strict {
+        Fidelity::Strict
+    } else {
+        Fidelity::Repaired
+    };
+    let read = firewall.live.current().ruleset();
+    let mut edited = read.clone();
+    let output = ipchains::run(words, &mut edited, &Names::new(), fidelity);
+    if (output.status == 0 || strict) && edited != read {
+        firewall.keep(edited, &read)?;
+    }
+    let Output {
+        stdout,
+        stderr,
+        status,
+        ..
+    } = output;
+    Ok(Response::Edited {
+        stdout,
+        stderr,
+        status,
+    })
 }
 
 fn rules(ruleset: &Ruleset) -> anyhow::Result<Response> {
