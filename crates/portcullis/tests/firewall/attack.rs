@@ -80,6 +80,31 @@ pub(crate) fn failed_start(net: &Net) -> Result<(), Failed> {
     Ok(())
 }
 
+/// Killed at whatever moment of a reload, it leaves all closed, and starts again at once.
+pub(crate) fn killed_in_a_reload(net: &Net) -> Result<(), Failed> {
+    let rules = |first: u16| {
+        let accepts = (first..first + 2000)
+            .map(|port| format!("ipchains -A forward -p tcp -d 10.9.0.0/16 {port} -j ACCEPT\n"));
+        DENY.to_owned() + &accepts.collect::<String>()
+    };
+    fs::write(net.path("other"), rules(3000)).unwrap();
+    for round in 0..5 {
+        let mut firewall = net.start(&rules(1000), &["--bridge", "f0:f1"]);
+        let mut reload = net.portcullis();
+        reload.arg("reload").arg(net.path("other"));
+        reload.arg("--control").arg(net.path("socket"));
+        let mut reload = reload.stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(9 * round));
+        firewall.kill();
+        reload.wait().unwrap();
+        same(net.ping(1), 0)?;
+    }
+    let _firewall = net.start("", &["--bridge", "f0:f1"]);
+    // The client may have given the server's address up meanwhile.
+    wait_for(|| net.ping(1) == 1);
+    Ok(())
+}
+
 /// Changed packets go back to the kernel whole, however large they are.
 pub(crate) fn large(net: &Net) -> Result<(), Failed> {
     let rules = "ipchains -A output -p udp -t 01 10\n";

@@ -100,6 +100,27 @@ pub(crate) fn gives_back(net: &Net) -> Result<(), Failed> {
     same(net.ping(1), 1)
 }
 
+/// An address that a program gives the interface itself does not lead around the rules.
+pub(crate) fn another_address(net: &Net) -> Result<(), Failed> {
+    const ANOTHER: &str = "10.9.0.55";
+    let firewall = net.start("ipchains -P input DENY\n", &HOST);
+    net.ip(CLIENT, &format!("address add {ANOTHER}/24 dev eth0"));
+    let has = |device: &str| {
+        net.ip(CLIENT, &format!("-4 address show dev {device}"))
+            .contains(ANOTHER)
+    };
+    wait_for(|| !has("eth0") && has("pc-eth0"));
+    same(net.ping_from(SERVER, ANOTHER, 2), 0)?;
+    net.ipchains("-A input -p icmp -j ACCEPT");
+    same(net.ping_from(SERVER, ANOTHER, 2), 2)?;
+    same(net.ping(2), 2)?;
+    wait_for(|| net.text("messages").contains("it is moved to pc-eth0"));
+    let mut firewall = firewall;
+    firewall.signal("TERM");
+    same(firewall.wait(), Some(0))?;
+    same(has("eth0"), true)
+}
+
 pub(crate) fn unconfirmed(net: &Net) -> Result<(), Failed> {
     // As in an ssh session over this interface.
     fs::write(net.path("rules"), "ipchains -P input DENY\n").unwrap();

@@ -148,6 +148,34 @@ fn reloads(net: &Net, plane: &[&str], chains: [&str; 2]) -> Result<(), Failed> {
     same(count, datagrams.to_string())
 }
 
+/// Signals that interrupt system calls, thousands of them, lose nothing.
+pub(crate) fn signals(net: &Net) -> Result<(), Failed> {
+    let log = net.path("signals.log");
+    let options = ["--bridge", "f0:f1", "--log", log.to_str().unwrap()];
+    let firewall = net.start("ipchains -A forward -p udp -l -j ACCEPT\n", &options);
+    let mut counting = net.serve(SERVER, &["--count-datagrams"]);
+    let (count, pace) = ((DATAGRAMS / 2).to_string(), EACH_SECOND.to_string());
+    let mut sender = net.peer(CLIENT, &["--send-datagrams", &count, &pace]);
+    let sender = thread::spawn(move || run(&mut sender));
+    let storm = format!(
+        "for i in $(seq 500); do kill -USR1 {}; done",
+        firewall.child.id()
+    );
+    let mut storms = 0;
+    while !sender.is_finished() {
+        let done = run(Command::new("sh").args(["-c", &storm]));
+        same(done.status.success(), true)?;
+        storms += 1;
+    }
+    drop(counting.child.stdin.take());
+    let mut arrived = String::new();
+    let output = counting.child.stdout.as_mut().unwrap();
+    output.read_to_string(&mut arrived).unwrap();
+    eprintln!("{} signals; {arrived} of {count} datagrams", storms * 500);
+    same(arrived, count)?;
+    same(net.figure("overflow"), 0)
+}
+
 pub(crate) fn bridge_flood(net: &Net) -> Result<(), Failed> {
     log_flood(net, &["--bridge", "f0:f1"], "forward")
 }

@@ -89,6 +89,11 @@ const TESTS: &[(&str, Place, Test)] = &[
     ),
     ("a host gets back what it had", AT_HOME, host::gives_back),
     (
+        "an address that a host's interface is given leads around nothing",
+        AT_HOME,
+        host::another_address,
+    ),
+    (
         "a start that is not confirmed is undone",
         AT_HOME,
         host::unconfirmed,
@@ -227,6 +232,12 @@ const TESTS: &[(&str, Place, Test)] = &[
         attack::failed_start,
     ),
     ("large packets are changed whole", ROUTED, attack::large),
+    (
+        "killed in a reload it leaves all closed",
+        BETWEEN,
+        attack::killed_in_a_reload,
+    ),
+    ("a storm of signals loses no packet", BETWEEN, load::signals),
     (
         "a port that goes away and comes again is followed",
         BETWEEN,

@@ -1,5 +1,5 @@
-//! What the kernel says of changes that concern a keeper: interfaces that come, and tables of
-//! nftables that somebody takes away.
+//! What the kernel says of changes that concern a keeper: interfaces and addresses that come, and
+//! tables of nftables that somebody takes away.
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -9,10 +9,12 @@ use rustix::net::netlink::NETFILTER;
 
 use super::netlink::{Message, Netlink, attributes, messages};
 
-/// The kernel's announcements of changed interfaces, and of changed tables.
+/// The kernel's announcements of changed interfaces, of IPv4 addresses, and of changed tables.
 const LINKS: u32 = 1;
+const ADDRESSES: u32 = 1 << 4;
 const TABLES: u32 = 1 << 6;
 const NEW_LINK: u16 = 16;
+const NEW_ADDRESS: u16 = 20;
 const NFTABLES: u16 = 10 << 8;
 /// A table, a chain, a rule is deleted.
 const DELETED: [u16; 3] = [NFTABLES | 2, NFTABLES | 5, NFTABLES | 8];
@@ -44,14 +46,14 @@ impl Announcements {
     /// If the kernel has no netlink.
     pub fn open() -> io::Result<Self> {
         Ok(Self {
-            links: Netlink::open(None, LINKS)?,
+            links: Netlink::open(None, LINKS | ADDRESSES)?,
             tables: Netlink::open(Some(NETFILTER), TABLES)?,
             buffer: vec![0; 1 << 16],
         })
     }
 
-    /// Waits until `other` can be read or has ended, an interface comes or changes, or something is
-    /// deleted from a table whose name begins with `prefix`.
+    /// Waits until `other` can be read or has ended, an interface or an address comes or changes, or
+    /// something is deleted from a table whose name begins with `prefix`.
     ///
     /// # Errors
     ///
@@ -71,7 +73,7 @@ impl Announcements {
                 return Ok(News::Other);
             }
             let concerns = |message: Message<'_>| {
-                message.kind == NEW_LINK
+                [NEW_LINK, NEW_ADDRESS].contains(&message.kind)
                     || DELETED.contains(&message.kind)
                         && table(message.body).is_some_and(|name| name.starts_with(prefix))
             };

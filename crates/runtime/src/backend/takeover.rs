@@ -171,6 +171,21 @@ impl Takeover {
         &self.ends
     }
 
+    /// Moves over what the interface was given meanwhile, by a program that only knows its name;
+    /// whether that was something.
+    ///
+    /// # Errors
+    ///
+    /// If that does not work.
+    pub fn renew(&self) -> Result<bool, TakeoverError> {
+        let link = Link::of(&self.interface)?;
+        let found = link.addr_info.iter().any(|it| it.family == "inet");
+        if found {
+            self.moved(&self.interface, &self.ends.near)?;
+        }
+        Ok(found)
+    }
+
     /// Gives the interface back: addresses and routes as they are now.
     ///
     /// # Errors

@@ -343,7 +343,17 @@ impl Held {
                 }
                 lost
             }
-            Self::Bridge { guard, .. } | Self::Host { guard, .. } => guard.renew()?,
+            Self::Bridge { guard, .. } => guard.renew()?,
+            Self::Host { guard, takeover } => {
+                let renewed = guard.renew()?;
+                if takeover.renew()? {
+                    let near = &takeover.ends().near;
+                    tell(format_args!(
+                        "portcullis: somebody gave the interface an address: it is moved to {near}"
+                    ));
+                }
+                renewed
+            }
         };
         if renewed {
             tell(format_args!(
