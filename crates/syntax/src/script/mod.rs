@@ -6,6 +6,7 @@
 //! that one reading finds all mistakes. Whether a ruleset with mistakes may be
 //! used is the caller's decision.
 
+mod commands;
 mod hints;
 mod origins;
 mod words;
@@ -18,6 +19,7 @@ use portcullis_core::ruleset::{BuiltIn, EditError, Network, Policy, Ruleset};
 use crate::ipchains::{self, Fidelity, Output, RunError};
 use crate::names::Names;
 
+pub use commands::Commands;
 pub use origins::Origins;
 pub use words::{Lines, ShellError, Variables, Word};
 
@@ -100,26 +102,23 @@ pub fn read_as(source: &str, names: &Names, fidelity: Fidelity) -> Script {
         origins: Origins::default(),
         cut_addresses: Vec::new(),
     };
-    let mut variables = Variables::default();
-    for line in Lines::new(source) {
-        match variables.expand(line) {
-            Ok(commands) => {
-                for words in commands {
-                    script.commands += 1;
-                    script.run(source, &words, names, fidelity);
-                }
-            }
-            Err(error) => {
-                script.commands += 1;
-                script.mistakes.push(Mistake {
-                    kind: MistakeKind::NeedsShell,
-                    report: format!("{}\n", error.message),
-                    command: source[line_of(source, error.span.start)].to_owned(),
-                    message: error.message,
-                    span: error.span,
-                    hint: Some(error.hint.to_owned()),
-                });
-            }
+    let mut commands = Commands::new(source);
+    while let Some(command) = commands.next() {
+        script.commands += 1;
+        let known = script.mistakes.len();
+        match command {
+            Ok(words) => script.run(source, &words, names, fidelity),
+            Err(error) => script.mistakes.push(Mistake {
+                kind: MistakeKind::NeedsShell,
+                report: format!("{}\n", error.message),
+                command: source[line_of(source, error.span.start)].to_owned(),
+                message: error.message,
+                span: error.span,
+                hint: Some(error.hint.to_owned()),
+            }),
+        }
+        for mistake in &mut script.mistakes[known..] {
+            mistake.message += &commands.turns();
         }
     }
     script
@@ -394,6 +393,78 @@ mod tests {
         );
         assert_eq!(script.mistakes, []);
         assert_eq!((script.commands, script.ruleset.rule_count()), (3, 1));
+    }
+
+    #[test]
+    fn loops_over_words_run_for_each() {
+        let script = load(
+            "NETS=\"10.0.0.0/8 192.168.0.0/16\"\nfor net in $NETS 172.16.0.0/12; do\n\
+             # all of them\n  for dir in input output\n  do ipchains -A $dir -s $net -j DENY\n\
+             done; done\nfor i in 1; do ipchains -A forward -s $net; done\n",
+        );
+        assert_eq!(script.mistakes, []);
+        let rules = |chain: usize| script.ruleset.chains()[chain].rules().len();
+        assert_eq!([rules(0), rules(1), rules(2)], [3, 1, 3]);
+        // The variable keeps its last value.
+        let forward = &script.ruleset.chains()[1].rules()[0];
+        assert_eq!(forward.conditions.source.value.address(), 0xac10_0000);
+    }
+
+    #[test]
+    fn mistakes_in_loops_say_at_which_turn() {
+        let found =
+            mistakes("for port in 25 smpt; do\nipchains -A input -p tcp --dport $port; done");
+        let message = "invalid port/service `smpt' specified (port is smpt)";
+        assert_eq!(found, [(message.to_owned(), "$port".to_owned())]);
+        for (script, message, at) in [
+            (
+                "for i in a b; do\nipchains -L\n",
+                "this loop has no end",
+                "for",
+            ),
+            (
+                "for i in a b\nipchains -L\ndone\n",
+                "`do' must stand here, not `ipchains'",
+                "ipchains",
+            ),
+            (
+                "for i; do\nipchains -L\ndone\n",
+                "this loop names no words",
+                "for",
+            ),
+            (
+                "for i in eth*; do\nipchains -L\ndone\n",
+                "a shell might make other words of this",
+                "eth*",
+            ),
+            (
+                "for i in `ls`; do\nipchains -L\ndone\n",
+                "``' needs a shell",
+                "`",
+            ),
+            (
+                "for i in $(ls); do\nipchains -L\ndone\n",
+                "`$' needs a shell",
+                "$",
+            ),
+        ] {
+            let found = mistakes(script);
+            assert_eq!(found[0], (message.to_owned(), at.to_owned()), "{script}");
+            assert_eq!(load(script).mistakes[0].kind, MistakeKind::NeedsShell);
+        }
+    }
+
+    #[test]
+    fn loops_cannot_fill_the_time() {
+        let mut source = String::new();
+        for depth in 0..12 {
+            source += &format!("for v{depth} in 1 2 3 4 5 6 7 8 9 10; do\n");
+        }
+        source += &"done\n".repeat(12);
+        for script in [source.clone(), source.replacen("done", ":x -\ndone", 1)] {
+            let found = load(&script).mistakes;
+            assert!(found.iter().any(|it| it.message.contains("more than")));
+        }
     }
 
     #[test]

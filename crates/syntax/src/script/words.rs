@@ -38,6 +38,33 @@ pub struct Line<'a> {
     start: usize,
 }
 
+impl Word {
+    /// Whether it stands in the file just so: a shell's own word.
+    pub(super) fn is(&self, word: &str) -> bool {
+        self.text == word && self.span.len() == word.len()
+    }
+}
+
+impl<'a> Line<'a> {
+    /// The first word from byte `at` on, as it stands there, and its end; empty if none comes.
+    pub(super) fn first_word(&self, at: usize) -> (&'a str, usize) {
+        let blank = [' ', '\t', '\r', '\n', '\\'];
+        let rest = self.text[at..].trim_start_matches(blank);
+        let start = self.text.len() - rest.len();
+        if rest.starts_with('#') {
+            return ("", start);
+        }
+        let end = rest.find([' ', '\t', '\r', '\n', '\\', ';']);
+        let word = &rest[..end.unwrap_or(rest.len())];
+        (word, start + word.len())
+    }
+
+    /// Bytes of the line as bytes of the file.
+    pub(super) fn span(&self, bytes: Range<usize>) -> Range<usize> {
+        self.start + bytes.start..self.start + bytes.end
+    }
+}
+
 impl<'a> Lines<'a> {
     /// The lines of a whole file.
     pub fn new(source: &'a str) -> Self {
@@ -97,23 +124,39 @@ impl Variables {
     pub fn expand(&mut self, line: Line<'_>) -> Result<Vec<Vec<Word>>, ShellError> {
         let mut commands = Vec::new();
         let mut at = 0;
-        while at < line.text.len() {
-            let mut lexer = Lexer {
-                line,
-                at,
-                values: &self.values,
-                words: Vec::new(),
-                word: None,
-            };
-            lexer.run()?;
-            at = lexer.at;
-            let words = lexer.words;
-            let words = self.assign(line, words);
+        while let Some((words, next)) = self.command(line, at)? {
+            at = next;
             if !words.is_empty() {
                 commands.push(words);
             }
         }
         Ok(commands)
+    }
+
+    /// The command of a line that begins at byte `at`, without assignments,
+    /// which may leave no word of it, and where it ends; `None` at the line's end.
+    pub(super) fn command(
+        &mut self,
+        line: Line<'_>,
+        at: usize,
+    ) -> Result<Option<(Vec<Word>, usize)>, ShellError> {
+        if at >= line.text.len() {
+            return Ok(None);
+        }
+        let mut lexer = Lexer {
+            line,
+            at,
+            values: &self.values,
+            words: Vec::new(),
+            word: None,
+        };
+        lexer.run()?;
+        let (words, next) = (lexer.words, lexer.at);
+        Ok(Some((self.assign(line, words), next)))
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.values.insert(name.to_owned(), value.to_owned());
     }
 
     /// Takes the assignments that a command begins with out of its words.
