@@ -12,18 +12,7 @@ pub(crate) fn observes_a_router(net: &Net) -> Result<(), Failed> {
     let rules =
         ["input", "forward", "output"].map(|chain| format!("ipchains -A {chain} -p icmp -l\n"));
     fs::write(net.path("tap.rules"), rules.concat()).unwrap();
-    let mut tap = net.inside(FIREWALL, env!("CARGO_BIN_EXE_portcullis"));
-    tap.args(["run", "--observe", "f0,f1", "--log-limit", "off", "--rules"]);
-    tap.arg(net.path("tap.rules"))
-        .arg("--control")
-        .arg(net.path("tap.socket"));
-    let child = tap
-        .stdout(fs::File::create(net.path("tap.log")).unwrap())
-        .stderr(fs::File::create(net.path("tap.messages")).unwrap())
-        .spawn()
-        .unwrap();
-    let _tap = Firewall { child };
-    wait_for(|| net.text("tap.messages").contains("enforces NOTHING"));
+    let _tap = tap(net, FIREWALL, "f0,f1");
     same(net.ping(2), 2)?;
     let there = "PROTO=1 10.8.0.2:8 10.9.0.2:0 ";
     let back = "PROTO=1 10.9.0.2:0 10.8.0.2:0 ";
@@ -53,15 +42,31 @@ pub(crate) fn observes_a_router(net: &Net) -> Result<(), Failed> {
 
 pub(crate) fn observes(net: &Net) -> Result<(), Failed> {
     // The tap sits on the server, whose address it finds out.
-    fs::write(net.path("rules"), "ipchains -A input -p icmp -j DENY -l\n").unwrap();
     let mut accept_all = net.start("ipchains -P forward ACCEPT\n", &["--bridge", "f0:f1"]);
     fs::write(
         net.path("tap.rules"),
         "ipchains -A input -p icmp -j DENY -l\n",
     )
     .unwrap();
-    let mut tap = net.inside(SERVER, env!("CARGO_BIN_EXE_portcullis"));
-    tap.args(["run", "--observe", "eth0", "--log-limit", "off", "--rules"]);
+    let _tap = tap(net, SERVER, "eth0");
+    same(net.ping(3), 3)?;
+    let line = "would: Packet log: input DENY eth0 PROTO=1 10.9.0.1:8 10.9.0.2:0 L=84";
+    wait_for(|| net.text("tap.log").matches(line).count() == 3);
+    accept_all.kill();
+    Ok(())
+}
+
+/// Starts a tap on a machine's interfaces, by the rules in `tap.rules`.
+fn tap(net: &Net, machine: usize, interfaces: &str) -> Firewall {
+    let mut tap = net.inside(machine, env!("CARGO_BIN_EXE_portcullis"));
+    tap.args([
+        "run",
+        "--log-limit",
+        "off",
+        "--observe",
+        interfaces,
+        "--rules",
+    ]);
     tap.arg(net.path("tap.rules"))
         .arg("--control")
         .arg(net.path("tap.socket"));
@@ -70,11 +75,6 @@ pub(crate) fn observes(net: &Net) -> Result<(), Failed> {
         .stderr(fs::File::create(net.path("tap.messages")).unwrap())
         .spawn()
         .unwrap();
-    let _tap = Firewall { child };
     wait_for(|| net.text("tap.messages").contains("enforces NOTHING"));
-    same(net.ping(3), 3)?;
-    let line = "would: Packet log: input DENY eth0 PROTO=1 10.9.0.1:8 10.9.0.2:0 L=84";
-    wait_for(|| net.text("tap.log").matches(line).count() == 3);
-    accept_all.kill();
-    Ok(())
+    Firewall { child }
 }
