@@ -74,8 +74,15 @@ pub(crate) fn rejects(net: &Net) -> Result<(), Failed> {
 }
 
 pub(crate) fn killed(net: &Net) -> Result<(), Failed> {
+    let has_ipv6 = || {
+        let mut cat = net.inside(FIREWALL, "cat");
+        let output = run(cat.arg("/proc/sys/net/ipv6/conf/f0/disable_ipv6"));
+        output.stdout == b"0\n"
+    };
+    same(has_ipv6(), true)?;
     let mut firewall = net.start(RULES, &["--bridge", "f0:f1"]);
     same(net.ping(2), 2)?;
+    same(has_ipv6(), false)?;
     firewall.kill();
     same(net.ping(2), 0)?;
     let mut firewall = net.start(RULES, &["--bridge", "f0:f1"]);
@@ -89,6 +96,8 @@ pub(crate) fn killed(net: &Net) -> Result<(), Failed> {
     restore()?;
     let output = run(net.inside(FIREWALL, "nft").args(["list", "ruleset"]));
     same(output.stdout.is_empty(), true)?;
+    // As before the first run, not as a killed one left it.
+    same(has_ipv6(), true)?;
     // Open when it was asked for: the kernel bridges, until the next start.
     let deny = "ipchains -P forward DENY\n";
     let mut firewall = net.start(deny, &["--bridge", "f0:f1", "--fail-open"]);

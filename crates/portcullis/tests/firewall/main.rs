@@ -72,6 +72,11 @@ const TESTS: &[(&str, Place, Test)] = &[
         observe::observes,
     ),
     (
+        "a tap counts what it was too slow for",
+        BETWEEN,
+        observe::observes_a_flood,
+    ),
+    (
         "a tap on a router places what is forwarded",
         ROUTED,
         observe::observes_a_router,

@@ -3,8 +3,9 @@
 use std::fs;
 
 use libtest_mimic::Failed;
+use serde_json::Value;
 
-use crate::net::{FIREWALL, Firewall, Net, SERVER, same, wait_for};
+use crate::net::{CLIENT, FIREWALL, Firewall, Net, SERVER, run, same, wait_for};
 
 /// A tap on both ports of a router: each packet meets `input` where it arrives, `forward` and `output`
 /// where it leaves.
@@ -38,6 +39,26 @@ pub(crate) fn observes_a_router(net: &Net) -> Result<(), Failed> {
         expected[..3].iter().map(ttl).collect::<Vec<u8>>(),
         vec![64, 63, 63],
     )
+}
+
+/// What a tap was too slow for is counted.
+pub(crate) fn observes_a_flood(net: &Net) -> Result<(), Failed> {
+    fs::write(net.path("tap.rules"), "ipchains -A input -p udp -l\n").unwrap();
+    let _bridge = net.start("", &["--bridge", "f0:f1"]);
+    let tap = tap(net, SERVER, "eth0");
+    let figures = || {
+        let mut status = net.inside(SERVER, env!("CARGO_BIN_EXE_portcullis"));
+        status.args(["status", "--json", "--control"]);
+        let output = run(status.arg(net.path("tap.socket")));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["figures"].clone()
+    };
+    // Stopped, it can take nothing.
+    tap.signal("STOP");
+    let output = run(&mut net.peer(CLIENT, &["--send-datagrams", "20000", "0"]));
+    same(output.status.success(), true)?;
+    tap.signal("CONT");
+    wait_for(|| figures()["overflow"].as_u64() > Some(1000));
+    same(figures()["received"].as_u64() > Some(100), true)
 }
 
 pub(crate) fn observes(net: &Net) -> Result<(), Failed> {

@@ -7,7 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,20 +32,13 @@ impl Claim {
     ///
     /// `WouldBlock` if another firewall has it.
     pub fn take(what: &str) -> io::Result<Self> {
-        let folder = Path::new(FOLDER);
-        match fs::DirBuilder::new().mode(0o700).create(folder) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-        // Interfaces of one name are different ones in each namespace.
-        let namespace = fs::metadata("/proc/self/ns/net")?.ino();
+        let file = file(what)?;
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .mode(0o600)
-            .open(folder.join(format!("{namespace}-{what}")))?;
+            .open(file)?;
         let start = Instant::now();
         loop {
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -57,6 +50,19 @@ impl Claim {
             }
         }
     }
+}
+
+/// Where something is remembered of this network namespace: interfaces of one name are different
+/// ones in each.
+pub(super) fn file(what: &str) -> io::Result<PathBuf> {
+    let folder = Path::new(FOLDER);
+    match fs::DirBuilder::new().mode(0o700).create(folder) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
+    }
+    let namespace = fs::metadata("/proc/self/ns/net")?.ino();
+    Ok(folder.join(format!("{namespace}-{what}")))
 }
 
 impl AsFd for Claim {

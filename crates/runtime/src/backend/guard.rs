@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use thiserror::Error;
 
+use super::claim;
 use super::netlink::has_chain;
 
 /// The family of tables that stand at an interface.
@@ -30,7 +31,30 @@ pub struct Guard {
 
 /// Settings to be put back, with what they were; that happens when they are dropped.
 #[derive(Debug)]
-struct Settings(Vec<(PathBuf, String)>);
+struct Settings(Vec<(PathBuf, Before)>);
+
+/// What a setting was before the first run that changed it: a file remembers it for the run after
+/// one that was killed.
+#[derive(Debug)]
+struct Before {
+    value: String,
+    file: Option<PathBuf>,
+}
+
+impl Before {
+    fn of(interface: &str, now: &str) -> Self {
+        let file = claim::file(&format!("{interface}.ipv6")).ok();
+        let known = file.as_ref().and_then(|file| fs::read_to_string(file).ok());
+        if let (Some(file), None) = (&file, &known) {
+            // Without it the setting stays off after a kill, which is safe.
+            let _ = fs::write(file, now);
+        }
+        Self {
+            value: known.unwrap_or_else(|| now.to_owned()),
+            file,
+        }
+    }
+}
 
 /// Why interfaces cannot be guarded.
 #[derive(Debug, Error)]
@@ -63,7 +87,8 @@ impl Guard {
         for interface in interfaces {
             // A kernel without IPv6 has no such setting.
             let setting = ipv6_setting(interface);
-            if let Ok(before) = fs::read_to_string(&setting) {
+            if let Ok(now) = fs::read_to_string(&setting) {
+                let before = Before::of(interface, &now);
                 switch_ipv6_off(interface)?;
                 settings.0.push((setting, before));
             }
@@ -124,7 +149,10 @@ impl Drop for Guard {
 impl Drop for Settings {
     fn drop(&mut self) {
         for (setting, before) in &self.0 {
-            let _ = fs::write(setting, before);
+            let _ = fs::write(setting, &before.value);
+            if let Some(file) = &before.file {
+                let _ = fs::remove_file(file);
+            }
         }
     }
 }

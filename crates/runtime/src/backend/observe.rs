@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd as _, IntoRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -12,18 +13,24 @@ use portcullis_core::names::InterfaceName;
 use portcullis_core::packet::Ipv4Packet;
 use portcullis_core::ruleset::{BuiltIn, Network as Addresses};
 use portcullis_core::traversal::{LocalAddresses, Route, Step};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use super::raw_socket::overflow;
 use crate::link::{LinkType, Network, network_layer};
 use crate::live::{Fate, Figure, Stats, Worker};
 
 /// How long a worker waits before it looks whether it shall stop.
 const PATIENCE: Duration = Duration::from_millis(100);
+/// Frames between two questions what was lost.
+const BETWEEN_QUESTIONS: u32 = 1024;
 /// Larger than any frame that an interface hands over.
 const BUFFER: usize = 1 << 17;
 
 /// A tap on one interface.
 pub struct Tap {
     receiver: Box<dyn DataLinkReceiver>,
+    /// The receiver's socket, to be asked what it lost.
+    socket: OwnedFd,
     interface: InterfaceName,
     link: LinkType,
     /// The source of frames that leave by the interface.
@@ -61,9 +68,18 @@ impl Tap {
             .into_iter()
             .find(|it| it.name == name);
         let interface = found.ok_or(io::ErrorKind::NotFound)?;
+        // Of no protocol: nothing comes until it is bound to the interface.
+        let socket = socket_with(
+            AddressFamily::PACKET,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         let config = datalink::Config {
             read_buffer_size: BUFFER,
             read_timeout: Some(PATIENCE),
+            // The channel closes its own.
+            socket_fd: Some(socket.try_clone()?.into_raw_fd()),
             ..datalink::Config::default()
         };
         // Point-to-point devices such as tunnels have no link header.
@@ -74,6 +90,7 @@ impl Tap {
         match datalink::channel(&interface, config)? {
             Channel::Ethernet(_, receiver) => Ok(Self {
                 receiver,
+                socket,
                 interface: InterfaceName::for_device(name).0,
                 link,
                 mac: interface.mac.map(|mac| mac.octets()),
@@ -94,12 +111,20 @@ impl Tap {
         stats: &Stats,
         stop: &AtomicBool,
     ) -> io::Result<()> {
+        let mut since = 0;
         while !stop.load(Ordering::Relaxed) {
+            if since == 0 {
+                stats.add(Figure::Overflow, overflow(self.socket.as_fd()));
+            }
             let frame = match self.receiver.next() {
                 Ok(frame) => frame,
-                Err(error) if is_pause(&error) => continue,
+                Err(error) if is_pause(&error) => {
+                    since = 0;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
+            since = (since + 1) % BETWEEN_QUESTIONS;
             stats.add(Figure::Received, 1);
             stats.add(Figure::Bytes, frame.len() as u64);
             let Network::Ipv4 { packet: bytes, .. } = network_layer(self.link, frame) else {

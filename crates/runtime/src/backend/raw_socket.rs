@@ -9,7 +9,7 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -270,20 +270,25 @@ impl RawSocket {
 
     /// Frames that were lost since the last call because we were too slow.
     pub(super) fn overflow(&self) -> u64 {
-        let mut counts = [0u32; 2];
-        let mut size = size_of::<[u32; 2]>() as libc::socklen_t;
-        // SAFETY: the two numbers live as long as the call and their size is right.
-        let result = unsafe {
-            libc::getsockopt(
-                self.fd.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_STATISTICS,
-                counts.as_mut_ptr().cast(),
-                &raw mut size,
-            )
-        };
-        if result == 0 { u64::from(counts[1]) } else { 0 }
+        overflow(self.fd.as_fd())
     }
+}
+
+/// Frames that a packet socket lost since the last call.
+pub(super) fn overflow(socket: BorrowedFd<'_>) -> u64 {
+    let mut counts = [0u32; 2];
+    let mut size = size_of::<[u32; 2]>() as libc::socklen_t;
+    // SAFETY: the two numbers live as long as the call and their size is right.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            counts.as_mut_ptr().cast(),
+            &raw mut size,
+        )
+    };
+    if result == 0 { u64::from(counts[1]) } else { 0 }
 }
 
 fn done(result: libc::c_int) -> io::Result<()> {
