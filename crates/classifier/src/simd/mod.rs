@@ -16,6 +16,8 @@ mod borders;
 mod portable;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod transpose;
 
 use std::fmt;
 
