@@ -47,7 +47,28 @@ enum Operation {
     Subtract,
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Side {
+    Left,
+    Right,
+}
+
 impl Operation {
+    /// The side whose set makes the result whatever the other's is.
+    #[inline]
+    fn decider(self, a: Id, b: Id) -> Option<Side> {
+        let (left, right) = match self {
+            Self::Intersect => (EMPTY, EMPTY),
+            Self::Unite => (FULL, FULL),
+            Self::Subtract => (EMPTY, FULL),
+        };
+        match (a == left, b == right) {
+            (true, _) => Some(Side::Left),
+            (_, true) => Some(Side::Right),
+            _ => None,
+        }
+    }
+
     /// The result, where no node need be looked at.
     #[inline]
     fn decided(self, a: Id, b: Id) -> Option<Id> {
@@ -250,7 +271,12 @@ impl Diagram {
         let mut edges = Vec::with_capacity((left.edges.max(right.edges)) as usize + 1);
         loop {
             let (one, two) = (self.edge(left, a, i, level), self.edge(right, b, j, level));
-            let last = one.last.min(two.last);
+            // Where one side decides alone, the other's edges are passed over.
+            let last = match operation.decider(one.to, two.to) {
+                Some(Side::Left) => one.last,
+                Some(Side::Right) => two.last,
+                None => one.last.min(two.last),
+            };
             self.work += 1;
             if self.work > self.most_work {
                 return Err(Exhausted);
@@ -263,8 +289,8 @@ impl Diagram {
             if last == self.last[level] {
                 break;
             }
-            i += u32::from(one.last == last);
-            j += u32::from(two.last == last);
+            i = self.past(left, i, last);
+            j = self.past(right, j, last);
         }
         let id = self.node(level, &edges)?;
         if self.known.len() >= MOST_KNOWN {
@@ -272,6 +298,19 @@ impl Diagram {
         }
         self.known.insert((operation, a, b), id);
         Ok(id)
+    }
+
+    /// The first edge from `at` on that goes beyond `last`.
+    fn past(&self, node: Node, at: u32, last: u16) -> u32 {
+        let own = &self.edges[node.first as usize..(node.first + node.edges) as usize];
+        let rest = own.get(at as usize..).unwrap_or_default();
+        match rest {
+            [first, second, ..] if first.last <= last && second.last <= last => {
+                at + rest.partition_point(|edge| edge.last <= last) as u32
+            }
+            [first, ..] => at + u32::from(first.last <= last),
+            [] => at,
+        }
     }
 
     /// The node as seen from `level`: without edges if it tests only later
