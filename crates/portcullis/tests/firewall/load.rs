@@ -253,7 +253,7 @@ fn wait_until_quiet(net: &Net) {
 fn median(rates: &[f64]) -> f64 {
     let mut rates = rates.to_vec();
     rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
+    f64::midpoint(rates[(rates.len() - 1) / 2], rates[rates.len() / 2])
 }
 
 /// Traffic, a reload every second and a line for every packet; `PORTCULLIS_LONG_RUN` says for how

@@ -88,9 +88,9 @@ impl Guard {
             // A kernel without IPv6 has no such setting.
             let setting = ipv6_setting(interface);
             if let Ok(now) = fs::read_to_string(&setting) {
-                let before = Before::of(interface, &now);
+                // First of all what puts it back, also where it cannot be changed.
+                settings.0.push((setting, Before::of(interface, &now)));
                 switch_ipv6_off(interface)?;
-                settings.0.push((setting, before));
             }
         }
         nft(&rules(&table, interfaces))?;
