@@ -16,9 +16,10 @@ fuzz_target!(|input: (bool, u8, &[u8])| {
     let mut packets = PlainPackets::new();
     packets.push(bytes.first_chunk(), wire_length as u32);
     packets.read();
-    let quick = packets
-        .is_plain(0)
-        .then(|| (packets.key(0), packets.total_length(0), packets.ttl(0)));
+    let quick = (packets.plain()[0] != 0).then(|| {
+        let (length, ttl) = (packets.total_lengths()[0], packets.ttls()[0]);
+        (packets.keys().get(0), length as u16, ttl as u8)
+    });
     let Ok(packet) = Ipv4Packet::received(&bytes, wire_length) else {
         assert_eq!(quick, None);
         return;

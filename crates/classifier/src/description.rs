@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis_core::names::ChainName;
 
-use crate::simd::InstructionSet;
+use portcullis_simd::InstructionSet;
 
 /// How a whole ruleset was compiled.
 #[derive(Clone, Debug)]

@@ -59,7 +59,8 @@ mod tests {
     use portcullis_core::batch::BATCH;
 
     use super::*;
-    use crate::simd::{InstructionSet, Work};
+    use crate::simd::{self, Work};
+    use portcullis_simd::InstructionSet;
 
     struct Find<'a>(&'a Intervals, &'a [u32]);
 
@@ -93,7 +94,7 @@ mod tests {
                 let values: Vec<u32> = near.chain([0, max / 2, max]).collect();
                 let sets = InstructionSet::ALL;
                 for set in sets.into_iter().filter(|set| set.is_available()) {
-                    let each = set.unit().run(Find(&intervals, &values));
+                    let each = simd::run(set.unit(), Find(&intervals, &values));
                     for (value, found) in values.iter().zip(each) {
                         let interval = lasts.iter().filter(|last| *last < value).count();
                         let owner = owners[interval];

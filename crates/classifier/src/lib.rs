@@ -22,29 +22,27 @@ mod probes;
 mod simd;
 mod tree;
 
-use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
-use portcullis_core::packet::PacketKey;
+use portcullis_core::packet::{KeyColumns, PacketKey};
 use portcullis_core::ruleset::{Ruleset, Verdict};
 use portcullis_core::traversal::Step;
 use thiserror::Error;
 
 pub use description::{ChainDescription, Description, Form};
 pub use lookup::Preference;
-pub use simd::InstructionSet;
+use portcullis_simd::Unit;
+pub use portcullis_simd::{INSTRUCTION_SET_VARIABLE, InstructionSet, InstructionSetError};
 
 use chain::{CompiledChain, Next};
 use interfaces::Interfaces;
 use lookup::Interface;
 use plain_rule::Probe;
-use simd::{Column, Simd, Unit, Work};
-
-/// The environment variable that forces an instruction set.
-pub const INSTRUCTION_SET_VARIABLE: &str = "PORTCULLIS_SIMD";
+use probes::ToProbes;
+use simd::{Column, Simd, Work};
 
 /// A ruleset, compiled.
 #[derive(Debug)]
@@ -60,12 +58,9 @@ pub struct Classifier {
 /// Why a ruleset cannot be compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CompileError {
-    /// The environment asks for an instruction set of which we know nothing.
-    #[error("PORTCULLIS_SIMD={0}: there is portable, avx2 and avx512")]
-    UnknownInstructionSet(String),
-    /// The environment asks for more than the CPU has.
-    #[error("PORTCULLIS_SIMD={0}: this CPU does not have it")]
-    MissingInstructionSet(InstructionSet),
+    /// The instruction set that was asked for cannot be used.
+    #[error(transparent)]
+    InstructionSet(#[from] InstructionSetError),
     /// More distinct interface tests than can be numbered.
     #[error("{0} different interface tests; at most 65535 can be compiled")]
     TooManyInterfaces(usize),
@@ -89,14 +84,8 @@ const MAX_RULES: usize = 1 << 24;
 impl Options {
     /// The best for this machine, or what `PORTCULLIS_SIMD` asks for.
     pub fn from_environment() -> Result<Self, CompileError> {
-        let instruction_set = match env::var(INSTRUCTION_SET_VARIABLE) {
-            Ok(name) => {
-                InstructionSet::from_name(&name).ok_or(CompileError::UnknownInstructionSet(name))?
-            }
-            Err(_) => InstructionSet::best(),
-        };
         Ok(Self {
-            instruction_set,
+            instruction_set: InstructionSet::from_environment()?,
             preference: Preference::Auto,
         })
     }
@@ -111,10 +100,7 @@ impl Classifier {
     /// Compiles a ruleset as the options say.
     pub fn compile_with(ruleset: Arc<Ruleset>, options: Options) -> Result<Self, CompileError> {
         let start = Instant::now();
-        if !options.instruction_set.is_available() {
-            let missing = options.instruction_set;
-            return Err(CompileError::MissingInstructionSet(missing));
-        }
+        let instruction_set = options.instruction_set.available()?;
         let interfaces = Interfaces::new(&ruleset);
         if interfaces.test_count() > usize::from(u16::MAX) {
             let count = interfaces.test_count();
@@ -138,10 +124,15 @@ impl Classifier {
             ruleset,
             chains,
             interfaces,
-            instruction_set: options.instruction_set,
-            unit: options.instruction_set.unit(),
+            instruction_set,
+            unit: instruction_set.unit(),
             compile_time: start.elapsed(),
         })
+    }
+
+    /// The instruction set it uses.
+    pub fn instruction_set(&self) -> InstructionSet {
+        self.instruction_set
     }
 
     /// What the ruleset was compiled to.
@@ -231,12 +222,13 @@ impl Matcher for Classifier {
     }
 
     fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict {
-        self.unit.run(Decide {
+        let work = Decide {
             classifier: self,
             step,
             key,
             trace,
-        })
+        };
+        simd::run(self.unit, work)
     }
 
     fn decide_batch(
@@ -247,13 +239,31 @@ impl Matcher for Classifier {
         scratch: &mut Trace,
     ) {
         assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
-        self.unit.run(DecideBatch {
+        let work = DecideBatch {
             classifier: self,
             step,
             keys,
             batch,
             scratch,
-        });
+        };
+        simd::run(self.unit, work);
+    }
+
+    fn decide_columns(
+        &self,
+        step: &Step,
+        keys: &KeyColumns,
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        let work = DecideBatch {
+            classifier: self,
+            step,
+            keys,
+            batch,
+            scratch,
+        };
+        simd::run(self.unit, work);
     }
 }
 
@@ -279,15 +289,15 @@ impl Work for Decide<'_> {
     }
 }
 
-struct DecideBatch<'a> {
+struct DecideBatch<'a, K> {
     classifier: &'a Classifier,
     step: &'a Step,
-    keys: &'a [PacketKey],
+    keys: K,
     batch: &'a mut Batch,
     scratch: &'a mut Trace,
 }
 
-impl Work for DecideBatch<'_> {
+impl<K: ToProbes> Work for DecideBatch<'_, K> {
     type Output = ();
 
     #[inline(always)]
@@ -296,7 +306,7 @@ impl Work for DecideBatch<'_> {
         let interface = classifier.interface(self.step);
         let start = self.step.chain.position();
         let chain = &classifier.chains[start];
-        let probes = simd.probes(self.keys);
+        let probes = self.keys.probes(simd);
         let mut firsts = Column::ZERO;
         chain
             .lookup

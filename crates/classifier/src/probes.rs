@@ -1,10 +1,10 @@
 //! The packets of a batch, field by field.
 
 use portcullis_core::batch::BATCH;
-use portcullis_core::packet::PacketKey;
+use portcullis_core::packet::{KeyColumns, PacketKey};
 
 use crate::plain_rule::Probe;
-use crate::simd::Column;
+use crate::simd::{Column, Simd};
 
 /// Up to [`BATCH`] probes as columns, which are searched one after the other.
 #[derive(Clone, Debug)]
@@ -16,6 +16,36 @@ pub(crate) struct Probes {
     pub(crate) destination_port: Column,
     /// Protocol times four plus kind.
     pub(crate) kind: Column,
+}
+
+/// Keys in some form.
+pub(crate) trait ToProbes {
+    /// Their fields.
+    fn probes<S: Simd>(self, simd: S) -> Probes;
+}
+
+impl ToProbes for &[PacketKey] {
+    #[inline(always)]
+    fn probes<S: Simd>(self, simd: S) -> Probes {
+        simd.probes(self)
+    }
+}
+
+impl ToProbes for &KeyColumns {
+    #[inline(always)]
+    fn probes<S: Simd>(self, _simd: S) -> Probes {
+        Probes {
+            count: self.len(),
+            source: Column(*self.sources()),
+            destination: Column(*self.destinations()),
+            source_port: Column(self.ports().map(|ports| ports & 0xffff)),
+            destination_port: Column(self.ports().map(|ports| ports >> 16)),
+            kind: Column(self.kinds().map(|kind| {
+                let (protocol, fragment, syn) = (kind & 0xff, kind >> 8 & 1, kind >> 16 & 1);
+                protocol << 2 | fragment << 1 | syn
+            })),
+        }
+    }
 }
 
 impl Probes {

@@ -159,16 +159,6 @@ impl Batch {
         (with(Outcome::EFFECTS), with(Outcome::SEVERAL))
     }
 
-    /// What `sum` says of all packets, added up for each verdict.
-    #[inline(always)]
-    pub fn sum_by_verdict(&self, sum: impl Fn(usize) -> Counter) -> [Counter; Verdict::ALL.len()] {
-        let mut sums = [Counter::default(); Verdict::ALL.len()];
-        for (packet, outcome) in self.outcomes[..self.count].iter().enumerate() {
-            sums[outcome.verdict() as usize].add(sum(packet));
-        }
-        sums
-    }
-
     /// Adds `sum` to the counters of the rules that a packet matched, and of
     /// the policy if that decided. `chain` is where the packet started.
     #[inline(always)]
@@ -179,14 +169,16 @@ impl Batch {
         }
     }
 
-    /// The same for all packets; `sum` says what to add for each.
+    /// Adds to the counter of what decided each packet, a rule of `chain` or its
+    /// policy, what `sum` says of it. Leaves out those that may have matched
+    /// several rules: a bit for each.
     #[inline(always)]
-    pub fn count_each(
+    pub fn count_deciders(
         &self,
         chain: BuiltIn,
         sum: impl Fn(usize) -> Counter,
         counters: &mut CounterTable,
-    ) {
+    ) -> u64 {
         let deciders = counters.deciders_mut(chain);
         let mut several = 0u64;
         for (packet, outcome) in self.outcomes[..self.count].iter().enumerate() {
@@ -197,11 +189,7 @@ impl Batch {
                 deciders[self.single[packet].rule.wrapping_add(1) as usize].add(sum(packet));
             }
         }
-        while several != 0 {
-            let packet = several.trailing_zeros() as usize;
-            several &= several - 1;
-            self.count_several(packet, chain, sum(packet), counters);
-        }
+        several
     }
 
     #[cold]
@@ -320,10 +308,14 @@ mod tests {
         );
         assert_eq!(batch.noteworthy(), (0b10, 0b100));
         // The walk of the third packet still goes on.
-        let of_two = [Counter::of(60), Counter::of(90), Counter::default()];
-        let sums = batch.sum_by_verdict(|packet| of_two[packet]);
-        assert_eq!(sums[Verdict::Reject as usize], of_two[0]);
-        assert_eq!(sums[Verdict::Accept as usize], of_two[1]);
+        let mut ruleset = Ruleset::new();
+        let name = ChainName::new("input").unwrap();
+        ruleset.append(&name, Rule::ANY).unwrap();
+        let mut counters = CounterTable::new(&ruleset);
+        let of_three = [Counter::of(60), Counter::of(90), Counter::of(120)];
+        let several = batch.count_deciders(chain, |packet| of_three[packet], &mut counters);
+        assert_eq!(several, 0b100);
+        assert_eq!(counters.deciders(chain), &of_three[..2]);
 
         let mut counters = CounterTable::new(&Ruleset::new());
         batch.count(0, chain, Counter::of(60), &mut counters);

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::batch::Batch;
-use crate::packet::PacketKey;
+use crate::packet::{KeyColumns, PacketKey};
 use crate::ruleset::{Ruleset, Verdict};
 use crate::traversal::Step;
 
@@ -41,6 +41,21 @@ pub trait Matcher {
             batch.set_trace(packet, verdict, scratch);
         }
     }
+
+    /// The same for keys that stand field by field.
+    fn decide_columns(
+        &self,
+        step: &Step,
+        keys: &KeyColumns,
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        batch.begin(keys.len());
+        for (packet, key) in keys.iter().enumerate() {
+            let verdict = self.decide(step, &key, scratch);
+            batch.set_trace(packet, verdict, scratch);
+        }
+    }
 }
 
 impl<M: Matcher + ?Sized> Matcher for Arc<M> {
@@ -61,6 +76,16 @@ impl<M: Matcher + ?Sized> Matcher for Arc<M> {
     ) {
         (**self).decide_batch(step, keys, batch, scratch);
     }
+
+    fn decide_columns(
+        &self,
+        step: &Step,
+        keys: &KeyColumns,
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        (**self).decide_columns(step, keys, batch, scratch);
+    }
 }
 
 impl<M: Matcher + ?Sized> Matcher for &M {
@@ -80,6 +105,16 @@ impl<M: Matcher + ?Sized> Matcher for &M {
         scratch: &mut Trace,
     ) {
         (**self).decide_batch(step, keys, batch, scratch);
+    }
+
+    fn decide_columns(
+        &self,
+        step: &Step,
+        keys: &KeyColumns,
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        (**self).decide_columns(step, keys, batch, scratch);
     }
 }
 

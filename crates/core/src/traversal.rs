@@ -100,7 +100,7 @@ impl LocalAddresses {
     /// Sets for each packet of a batch bit 1 where the source is this machine's
     /// own, and bit 0 where the destination is; other bits stay. Directions alternate from packet
     /// to packet, so nothing branches on them.
-    #[inline]
+    #[inline(always)]
     pub fn sides_each(&self, sources: &Column, destinations: &Column, sides: &mut Column) {
         for network in &self.networks {
             for ((side, source), destination) in sides.iter_mut().zip(sources).zip(destinations) {
@@ -119,7 +119,7 @@ impl Default for LocalAddresses {
 }
 
 /// Whether an address is multicast (224.0.0.0/4) or the limited broadcast.
-#[inline]
+#[inline(always)]
 pub fn is_group(address: u32) -> bool {
     Network::with_prefix(0xe000_0000, 4).contains(address) | (address == u32::MAX)
 }

@@ -21,6 +21,7 @@ use portcullis_runtime::link::LinkType;
 use portcullis_runtime::replay::{
     Chains, Checksums, InterfaceNames, NotJudged, Placement, Replay, ReplaySink,
 };
+use portcullis_simd::InstructionSet;
 use portcullis_syntax::names::Names;
 use portcullis_syntax::script;
 use support::damage::{Random, mutate};
@@ -108,10 +109,10 @@ fn chunks_are_judged_as_their_records_are() {
     }
 }
 
-/// Judges a capture record by record and chunk by chunk.
+/// Judges a capture record by record, and chunk by chunk with each instruction set that this CPU has.
 fn compare(bytes: &[u8], rules: &str, chains: &Chains, wants_rulings: bool, name: &str) {
     let open = || CaptureReader::new(Cursor::new(bytes.to_vec()), "test");
-    let (Ok(mut one), Ok(mut many)) = (open(), open()) else {
+    let Ok(mut one) = open() else {
         return;
     };
     let sink = || Rulings {
@@ -126,19 +127,27 @@ fn compare(bytes: &[u8], rules: &str, chains: &Chains, wants_rulings: bool, name
             Err(error) => break Some(error.to_string()),
         }
     };
-    let (mut fast, mut fast_sink) = (replay(rules, chains.clone()), sink());
-    let mut chunk = Chunk::new();
-    let fast_error = loop {
-        match many.next_chunk(&mut chunk) {
-            Ok(true) => fast.chunk(&chunk, chunk.records_before(), &mut fast_sink),
-            Ok(false) => break None,
-            Err(error) => break Some(error.to_string()),
-        }
-    };
-    assert_eq!(slow_error, fast_error, "{name}");
-    assert_eq!(slow.tally(), fast.tally(), "{name}");
-    assert_eq!(slow.counters(), fast.counters(), "{name}");
-    assert!(slow_sink.everything == fast_sink.everything, "{name}");
+    let sets = InstructionSet::ALL.into_iter();
+    for set in sets.filter(|set| set.is_available()) {
+        let mut many = open().unwrap();
+        let fast = replay(rules, chains.clone());
+        let (mut fast, mut fast_sink) = (fast.with_instruction_set(set), sink());
+        let mut chunk = Chunk::new();
+        let fast_error = loop {
+            match many.next_chunk(&mut chunk) {
+                Ok(true) => fast.chunk(&chunk, chunk.records_before(), &mut fast_sink),
+                Ok(false) => break None,
+                Err(error) => break Some(error.to_string()),
+            }
+        };
+        assert_eq!(slow_error, fast_error, "{name}, {set}");
+        assert_eq!(slow.tally(), fast.tally(), "{name}, {set}");
+        assert_eq!(slow.counters(), fast.counters(), "{name}, {set}");
+        assert!(
+            slow_sink.everything == fast_sink.everything,
+            "{name}, {set}"
+        );
+    }
 }
 
 #[test]

@@ -54,7 +54,8 @@ pub fn compare(
     Ok(keys.len())
 }
 
-/// Compares verdict and trace of every key, decided in batches. Returns how many were compared.
+/// Compares verdict and trace of every key, decided in batches of either form. Returns how many
+/// were compared.
 pub fn compare_batches(
     expected: &impl Matcher,
     found: &impl Matcher,
@@ -62,8 +63,17 @@ pub fn compare_batches(
     keys: &[PacketKey],
 ) -> Result<usize, Box<Disagreement>> {
     let (mut batch, mut scratch, mut trace) = (Batch::new(), Trace::new(), Trace::new());
-    for keys in keys.chunks(BATCH) {
-        found.decide_batch(step, keys, &mut batch, &mut scratch);
+    let forms = keys
+        .chunks(BATCH)
+        .flat_map(|keys| [false, true].map(|columns| (keys, columns)));
+    for (keys, columns) in forms {
+        match columns {
+            true => {
+                let keys = keys.iter().collect();
+                found.decide_columns(step, &keys, &mut batch, &mut scratch);
+            }
+            false => found.decide_batch(step, keys, &mut batch, &mut scratch),
+        }
         assert_eq!(batch.len(), keys.len());
         for (packet, key) in keys.iter().enumerate() {
             let verdict = expected.decide(step, key, &mut trace);

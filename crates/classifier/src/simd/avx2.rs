@@ -10,36 +10,11 @@ use std::arch::x86_64::{
     _pext_u64,
 };
 
-use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, Work, first_line};
+use portcullis_simd::Avx2;
+
+use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, first_line};
 use crate::block::{Block, LANES};
 use crate::plain_rule::Probe;
-
-/// Proof that the CPU has AVX2 and BMI2.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx2(());
-
-impl Avx2 {
-    #[inline]
-    pub(super) fn new() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("popcnt")
-            && is_x86_feature_detected!("lzcnt");
-        has.then_some(Self(()))
-    }
-
-    /// Does the work in code compiled for this instruction set.
-    #[inline]
-    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
-        #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
-        fn compiled<W: Work>(simd: Avx2, work: W) -> W::Output {
-            work.run(simd)
-        }
-        // SAFETY: `self` is the proof of these features.
-        unsafe { compiled(self, work) }
-    }
-}
 
 impl Simd for Avx2 {
     #[inline(always)]

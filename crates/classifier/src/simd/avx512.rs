@@ -13,43 +13,14 @@ use std::arch::x86_64::{
 
 use portcullis_core::packet::PacketKey;
 
+use portcullis_simd::Avx512;
+
 use super::avx2::{differs, last_place, outside, prefetch};
 use super::transpose::probes;
-use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, Work, first_line};
+use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
 use crate::probes::Probes;
-
-/// Proof that the CPU has AVX-512 as far as it is used here, AVX2 and BMI2.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Avx512(());
-
-impl Avx512 {
-    #[inline]
-    pub(super) fn new() -> Option<Self> {
-        let has = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("popcnt")
-            && is_x86_feature_detected!("lzcnt");
-        has.then_some(Self(()))
-    }
-
-    /// Does the work in code compiled for this instruction set.
-    #[inline]
-    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,bmi1,bmi2,popcnt,lzcnt")]
-        fn compiled<W: Work>(simd: Avx512, work: W) -> W::Output {
-            work.run(simd)
-        }
-        // SAFETY: `self` is the proof of these features.
-        unsafe { compiled(self, work) }
-    }
-}
 
 impl Simd for Avx512 {
     #[inline(always)]

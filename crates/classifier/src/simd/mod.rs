@@ -1,10 +1,9 @@
 //! The few operations that instruction sets differ in.
 //!
 //! Everything else is written once, generic over [`Simd`], and compiled for
-//! each set by [`Unit::run`]. A value of a type that implements
-//! [`Simd`] is the proof that the CPU has what it needs: it is only made after
-//! asking the CPU. The benchmark that justifies this module is
-//! `benches/benches/classify.rs`.
+//! each set by [`run`]. A value of a type that implements [`Simd`] is the
+//! proof that the CPU has what it needs. The benchmark that justifies this
+//! module is `benches/benches/classify.rs`.
 
 #![allow(unsafe_code)]
 
@@ -19,10 +18,9 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 
-use std::fmt;
-
 use portcullis_core::batch::BATCH;
 use portcullis_core::packet::PacketKey;
+use portcullis_simd::Unit;
 
 pub(crate) use borders::Borders;
 use borders::Sixteen;
@@ -150,99 +148,21 @@ pub(crate) trait Work {
     fn run<S: Simd>(self, simd: S) -> Self::Output;
 }
 
-/// The instruction sets that the matcher is compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum InstructionSet {
-    /// What every CPU can do.
-    Portable,
-    /// AVX2 and BMI2.
-    Avx2,
-    /// AVX-512 F, BW, DQ and VL besides.
-    Avx512,
+/// Does the work.
+#[inline]
+pub(crate) fn run<W: Work>(unit: Unit, work: W) -> W::Output {
+    unit.run(Compiled(work))
 }
 
-impl InstructionSet {
-    /// From the least to the fastest.
-    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+/// Work in the form that compiles it for a set.
+struct Compiled<W>(W);
 
-    /// The word for `PORTCULLIS_SIMD` and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Portable => "portable",
-            Self::Avx2 => "avx2",
-            Self::Avx512 => "avx512",
-        }
-    }
+impl<W: Work, S: Simd> portcullis_simd::Work<S> for Compiled<W> {
+    type Output = W::Output;
 
-    /// The set of this name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|set| set.as_str() == name)
-    }
-
-    /// Whether this CPU has it.
-    pub fn is_available(self) -> bool {
-        match self {
-            Self::Portable => true,
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::Avx2::new().is_some(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::Avx512::new().is_some(),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 | Self::Avx512 => false,
-        }
-    }
-
-    /// The fastest that this CPU has.
-    pub fn best() -> Self {
-        let sets = Self::ALL.into_iter().rev();
-        sets.into_iter()
-            .find(|set| set.is_available())
-            .unwrap_or(Self::Portable)
-    }
-
-    /// Ready for work with this set, or with the portable one where the CPU
-    /// lacks it.
-    pub(crate) fn unit(self) -> Unit {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::Avx512::new().map_or(Unit::PORTABLE, Unit::Avx512),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::Avx2::new().map_or(Unit::PORTABLE, Unit::Avx2),
-            _ => Unit::PORTABLE,
-        }
-    }
-}
-
-/// An instruction set that the CPU is known to have, so that nobody asks it
-/// again for each packet.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Unit {
-    #[cfg(target_arch = "x86_64")]
-    Avx512(avx512::Avx512),
-    #[cfg(target_arch = "x86_64")]
-    Avx2(avx2::Avx2),
-    Portable(portable::Portable),
-}
-
-impl Unit {
-    const PORTABLE: Self = Self::Portable(portable::Portable);
-
-    /// Does the work.
-    #[inline]
-    pub(crate) fn run<W: Work>(self, work: W) -> W::Output {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512(avx512) => avx512.run(work),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => avx2.run(work),
-            Self::Portable(portable) => work.run(portable),
-        }
-    }
-}
-
-impl fmt::Display for InstructionSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+    #[inline(always)]
+    fn run(self, simd: S) -> W::Output {
+        self.0.run(simd)
     }
 }
 

@@ -1,12 +1,10 @@
 //! The operations for every CPU; the twins of all the others.
 
+use portcullis_simd::Portable;
+
 use super::{Borders, Column, Line, Simd, Sixteen, Thresholds, first_line};
 use crate::block::Block;
 use crate::plain_rule::Probe;
-
-/// Needs nothing of the CPU.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Portable;
 
 impl Simd for Portable {
     #[inline(always)]

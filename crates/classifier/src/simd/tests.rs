@@ -3,7 +3,9 @@
 use portcullis_core::packet::PacketKey;
 use portcullis_testkit::generate::Random;
 
-use super::{Borders, Column, InstructionSet, Line, Simd, Thresholds, Work, table as table_of};
+use portcullis_simd::InstructionSet;
+
+use super::{Borders, Column, Line, Simd, Thresholds, Work, run, table as table_of};
 use crate::block::Block;
 use crate::plain_rule::{Address, Meets, PlainRule, Ports, Probe, Protocol};
 use crate::probes::Probes;
@@ -98,16 +100,9 @@ fn every_instruction_set_agrees_with_the_portable_one() {
             continue;
         }
         for seed in 0..10 {
-            let portable = InstructionSet::Portable.unit().run(Answers(seed));
-            assert_eq!(set.unit().run(Answers(seed)), portable, "{set}");
+            let portable = run(InstructionSet::Portable.unit(), Answers(seed));
+            assert_eq!(run(set.unit(), Answers(seed)), portable, "{set}");
         }
-    }
-}
-
-#[test]
-fn names_lead_back() {
-    for set in InstructionSet::ALL {
-        assert_eq!(InstructionSet::from_name(set.as_str()), Some(set));
     }
 }
 

@@ -1,10 +1,8 @@
 //! The packets that nearly all packets are, read many at a time.
 
+use super::columns::{Column, KeyColumns};
 use super::key::{PacketKey, protocol};
 use crate::batch::BATCH;
-
-/// One number for each packet.
-pub type Column = [u32; BATCH];
 
 /// Whole IPv4 packets without options that are no fragments, up to [`BATCH`].
 ///
@@ -14,21 +12,25 @@ pub type Column = [u32; BATCH];
 #[derive(Clone, Debug)]
 pub struct PlainPackets {
     count: usize,
-    /// The words of the header and that of the ports, byte n at bit 8n.
-    words: [Column; 6],
-    /// TCP flags, if it is TCP.
-    flags: Column,
-    /// Bytes on the wire.
-    lengths: Column,
+    raw: RawColumns,
     /// 1 or 0.
     plain: Column,
-    sources: Column,
-    destinations: Column,
-    ports: Column,
-    /// Protocol, and at bit 16 whether a connection is opened.
-    kinds: Column,
+    keys: KeyColumns,
     total_lengths: Column,
     ttls: Column,
+}
+
+/// The heads of packets as they were received, field by field.
+#[derive(Clone, Debug)]
+pub struct RawColumns {
+    /// The words of the header and that of the ports, byte n at bit 8n. The first
+    /// is 0 for what is surely not plain.
+    pub words: [Column; 6],
+    /// TCP flags, if it is TCP.
+    pub flags: Column,
+    /// The packets' lengths in bytes, on the wire or as far as they were captured,
+    /// whichever is more.
+    pub lengths: Column,
 }
 
 impl PlainPackets {
@@ -40,14 +42,13 @@ impl PlainPackets {
         const ZERO: Column = [0; BATCH];
         Self {
             count: 0,
-            words: [ZERO; 6],
-            flags: ZERO,
-            lengths: ZERO,
+            raw: RawColumns {
+                words: [ZERO; 6],
+                flags: ZERO,
+                lengths: ZERO,
+            },
             plain: ZERO,
-            sources: ZERO,
-            destinations: ZERO,
-            ports: ZERO,
-            kinds: ZERO,
+            keys: KeyColumns::new(),
             total_lengths: ZERO,
             ttls: ZERO,
         }
@@ -70,29 +71,40 @@ impl PlainPackets {
         self.count == 0
     }
 
+    /// Where heads may be put by other means than [`push`](Self::push).
+    #[inline(always)]
+    pub fn raw_mut(&mut self) -> &mut RawColumns {
+        &mut self.raw
+    }
+
+    /// Says how many heads there are.
+    #[inline(always)]
+    pub fn set_len(&mut self, count: usize) {
+        self.count = count.min(BATCH);
+    }
+
     /// Adds the head of a packet, or one that surely is not plain. `length` is
-    /// the packet's length in bytes, on the wire or as far as it was captured,
-    /// whichever is more. Of more than [`BATCH`] the first are lost.
+    /// that of [`RawColumns::lengths`]. Of more than [`BATCH`] the first are lost.
     #[inline(always)]
     pub fn push(&mut self, head: Option<&[u8; Self::HEAD]>, length: u32) {
         let place = self.count % BATCH;
         self.count += 1;
         let Some(head) = head else {
             // Of no version.
-            self.words[0][place] = 0;
+            self.raw.words[0][place] = 0;
             return;
         };
-        for (number, column) in self.words.iter_mut().enumerate() {
+        for (number, column) in self.raw.words.iter_mut().enumerate() {
             column[place] = u32::from_le_bytes(at(head, 4 * number));
         }
-        self.flags[place] = u32::from(head[33]);
-        self.lengths[place] = length;
+        self.raw.flags[place] = u32::from(head[33]);
+        self.raw.lengths[place] = length;
     }
 
     /// Reads what was added.
-    #[inline(never)]
+    #[inline(always)]
     pub fn read(&mut self) {
-        let [first, second, third, source, destination, start] = &self.words;
+        let [first, second, third, source, destination, start] = &self.raw.words;
         for packet in 0..BATCH {
             let (first, second, third) = (first[packet], second[packet], third[packet]);
             let (source, destination) = (source[packet], destination[packet]);
@@ -107,7 +119,7 @@ impl PlainPackets {
             let ports = tcp | is(protocol::UDP);
             // The least that has room for the fields the kernel reads.
             let least = 20 + (tcp & 16) + ((ports | icmp) & !tcp & 8);
-            let fits = (total_length >= least) & (total_length <= self.lengths[packet]);
+            let fits = (total_length >= least) & (total_length <= self.raw.lengths[packet]);
             // The sum of 16-bit words is intact if all its bits are ones, in either
             // byte order (RFC 1071, section 2); it is never 0 here.
             let halves = |word: u32| (word & 0xffff) + (word >> 16);
@@ -115,76 +127,44 @@ impl PlainPackets {
             let sum = sum + halves(source) + halves(destination);
             let intact = halves(halves(sum)) == 0xffff;
             self.plain[packet] = u32::from(whole & fits & intact);
-            self.sources[packet] = source.swap_bytes();
-            self.destinations[packet] = destination.swap_bytes();
+            self.keys.sources[packet] = source.swap_bytes();
+            self.keys.destinations[packet] = destination.swap_bytes();
             // Where there are none, ICMP's type and code stand for ports, or nothing.
             let swapped = start >> 8 & 0x00ff_00ff | (start & 0x00ff_00ff) << 8;
             let type_and_code = start & 0xff | (start & 0xff00) << 8;
             let other = icmp & type_and_code | !icmp;
-            self.ports[packet] = ports & swapped | !ports & other;
-            let opens = mask(PacketKey::opens(self.flags[packet] as u8));
-            self.kinds[packet] = protocol | tcp & opens & 1 << 16;
+            self.keys.ports[packet] = ports & swapped | !ports & other;
+            let opens = mask(PacketKey::opens(self.raw.flags[packet] as u8));
+            self.keys.kinds[packet] = protocol | tcp & opens & 1 << 16;
             self.total_lengths[packet] = total_length;
             self.ttls[packet] = third & 0xff;
         }
     }
 
-    /// Whether a packet is plain and was received intact: only then the rest is
-    /// of use.
+    /// Whether packets are plain and were received intact, 1 or 0: only then the
+    /// rest is of use.
     #[inline(always)]
-    pub fn is_plain(&self, packet: usize) -> bool {
-        self.plain[packet % BATCH] != 0
+    pub fn plain(&self) -> &Column {
+        &self.plain
     }
 
-    /// What rules can test.
+    /// What rules can test: of a packet the key in its place, whatever
+    /// [`KeyColumns::len`] says.
     #[inline(always)]
-    pub fn key(&self, packet: usize) -> PacketKey {
-        let packet = packet % BATCH;
-        let (ports, kind) = (self.ports[packet], self.kinds[packet]);
-        PacketKey {
-            source: self.sources[packet],
-            destination: self.destinations[packet],
-            source_port: ports as u16,
-            destination_port: (ports >> 16) as u16,
-            protocol: kind as u8,
-            fragment: false,
-            syn: kind >> 16 != 0,
-        }
+    pub fn keys(&self) -> &KeyColumns {
+        &self.keys
     }
 
-    /// [`PacketKey::words`] of the key.
+    /// Lengths of header and payload in bytes, as the headers state them.
     #[inline(always)]
-    pub fn words(&self, packet: usize) -> [u64; 2] {
-        let packet = packet % BATCH;
-        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        [
-            pair(self.sources[packet], self.destinations[packet]),
-            pair(self.ports[packet], self.kinds[packet]),
-        ]
+    pub fn total_lengths(&self) -> &Column {
+        &self.total_lengths
     }
 
-    /// Source addresses, first octet in the highest byte.
+    /// Times to live.
     #[inline(always)]
-    pub fn sources(&self) -> &Column {
-        &self.sources
-    }
-
-    /// Destination addresses, likewise.
-    #[inline(always)]
-    pub fn destinations(&self) -> &Column {
-        &self.destinations
-    }
-
-    /// Length of header and payload in bytes, as the header states it.
-    #[inline(always)]
-    pub fn total_length(&self, packet: usize) -> u16 {
-        self.total_lengths[packet % BATCH] as u16
-    }
-
-    /// Time to live.
-    #[inline(always)]
-    pub fn ttl(&self, packet: usize) -> u8 {
-        self.ttls[packet % BATCH] as u8
+    pub fn ttls(&self) -> &Column {
+        &self.ttls
     }
 }
 
@@ -251,10 +231,10 @@ mod tests {
                         }
                         packets.read();
                         for (place, expected) in expected.drain(..).enumerate() {
-                            let quick = packets.is_plain(place).then(|| {
-                                let key = packets.key(place);
-                                assert_eq!(packets.words(place), key.words());
-                                (key, packets.total_length(place), packets.ttl(place))
+                            let quick = (packets.plain()[place] != 0).then(|| {
+                                let length = packets.total_lengths()[place];
+                                let ttl = packets.ttls()[place];
+                                (packets.keys().get(place), length as u16, ttl as u8)
                             });
                             assert_eq!(quick, expected, "byte {at} = {value} of {captured}/{wire}");
                             plain += u32::from(quick.is_some());

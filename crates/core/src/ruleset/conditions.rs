@@ -290,6 +290,7 @@ impl Network {
     }
 
     /// Whether an address belongs to the network.
+    #[inline(always)]
     pub fn contains(&self, address: u32) -> bool {
         address & self.mask == self.address
     }

@@ -1,6 +1,7 @@
 //! Packet and byte counters.
 
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use super::{BuiltIn, Ruleset};
 use crate::matcher::Place;
@@ -104,13 +105,22 @@ impl CounterTable {
     }
 
     /// The counters of a built-in chain: its policy's, then those of its rules.
+    pub fn deciders(&self, chain: BuiltIn) -> &[Counter] {
+        &self.counters[self.range(chain)]
+    }
+
+    /// The same, to be changed.
     #[inline(always)]
     pub(crate) fn deciders_mut(&mut self, chain: BuiltIn) -> &mut [Counter] {
+        let range = self.range(chain);
+        &mut self.counters[range]
+    }
+
+    #[inline(always)]
+    fn range(&self, chain: BuiltIn) -> Range<usize> {
         let chain = chain.position();
-        let start = self.policies[chain];
         let end = self.policies.get(chain + 1).copied();
-        let end = end.unwrap_or(self.counters.len());
-        &mut self.counters[start..end]
+        self.policies[chain]..end.unwrap_or(self.counters.len())
     }
 
     /// The counter of a built-in chain's policy.

@@ -74,6 +74,14 @@ impl<'a> UsualRecords<'a> {
     pub(crate) fn head<const LENGTH: usize>(&self, start: u32) -> Option<Head<'a, LENGTH>> {
         pcap::usual_head(self.bytes.get(start as usize..)?)
     }
+
+    /// Bytes from the captured and original lengths of the record that begins there on, into the
+    /// records that follow if it is shorter; `None` if the chunk ends before.
+    #[inline(always)]
+    pub(crate) fn row<const LENGTH: usize>(&self, start: u32) -> Option<&'a [u8; LENGTH]> {
+        let lengths = start as usize + pcap::LENGTHS;
+        self.bytes.get(lengths..)?.first_chunk()
+    }
 }
 
 impl Chunk {

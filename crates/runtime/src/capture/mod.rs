@@ -22,7 +22,7 @@ mod window;
 mod write;
 
 pub use chunk::Chunk;
-pub(crate) use chunk::{Frame, Head};
+pub(crate) use chunk::{Frame, Head, UsualRecords};
 pub use error::{BlockLengthFault, CaptureError, CaptureErrorKind, LengthLimit, Part};
 pub use reader::{CaptureReader, Format};
 pub use record::{CaptureInterface, Record, Timestamp};

@@ -19,7 +19,7 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    pub(super) const IPV4_ETHER_TYPE: u16 = 0x0800;
+    pub(crate) const IPV4_ETHER_TYPE: u16 = 0x0800;
     pub(super) const IPV6_ETHER_TYPE: u16 = 0x86dd;
 
     pub(super) fn of_ether_type(ether_type: u16) -> Self {

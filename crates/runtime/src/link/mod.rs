@@ -78,7 +78,7 @@ pub(crate) struct PlainFrame<'a> {
 }
 
 /// Bytes of an Ethernet header.
-const ETHERNET: usize = 14;
+pub(crate) const ETHERNET: usize = 14;
 
 /// Bytes of an Ethernet frame that [`plain_ethernet`] looks at.
 pub(crate) const ETHERNET_HEAD: usize = ETHERNET + PlainPackets::HEAD;

@@ -6,24 +6,25 @@ use std::iter;
 use portcullis_core::batch::{BATCH, Batch};
 use portcullis_core::judge::{Answer, Effects, End, PacketState, apply};
 use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
-use portcullis_core::packet::{Column, Ipv4Packet, Missing, PlainPackets};
+use portcullis_core::packet::{Ipv4Packet, KeyColumns, Missing};
 use portcullis_core::ruleset::{Chain, CounterTable, Rule, Ruleset};
 use portcullis_core::traversal::Step;
 
-use super::lanes::{Lane, Waiting};
-use super::placement::Signs;
+use super::heads::Heads;
+use super::lanes::{Lane, Merged, Waiting};
 use super::{RecordEffects, Replay, ReplaySink};
 use crate::Direction;
-use crate::capture::{CaptureInterface, Chunk, Frame, Head};
-use crate::link::{
-    ETHERNET_HEAD, LinkType, Network, PlainFrame, network_layer, plain_ethernet, plain_frame,
-};
+use crate::capture::{CaptureInterface, Chunk};
+use crate::link::{LinkType, Network, network_layer};
 
 /// The memory of deciding many packets.
 pub(super) struct Batches {
     /// For each counter whether its rule does more than count.
     has_effects: Vec<bool>,
     trace: Trace,
+    merged: Merged,
+    /// The keys that a step lets through.
+    let_through: KeyColumns,
     /// For each step the answers.
     answers: Vec<Answers>,
 }
@@ -46,11 +47,13 @@ impl Batches {
         Self {
             has_effects: ruleset.chains().iter().flat_map(of_chain).collect(),
             trace: Trace::new(),
+            merged: Merged::new(),
+            let_through: KeyColumns::new(),
             answers: Vec::new(),
         }
     }
 
-    /// Decides all keys at every step that they come to.
+    /// Decides all packets that wait at every step that they come to.
     fn ask(&mut self, matcher: &impl Matcher, steps: &[Step], waiting: &Waiting) {
         while self.answers.len() < steps.len() {
             self.answers.push(Answers {
@@ -64,17 +67,19 @@ impl Batches {
         else {
             return;
         };
-        matcher.decide_batch(first, waiting.keys(), &mut answers.batch, trace);
+        self.merged.take(waiting);
+        matcher.decide_columns(first, self.merged.keys(), &mut answers.batch, trace);
         let (mut before, mut answers) = (first, &*answers);
         for (step, next) in on.iter().zip(later) {
-            let mut keys = [waiting.keys()[0]; BATCH];
-            let mut count = 0;
+            let keys = &mut self.let_through;
+            keys.truncate(0);
             for (packet, key) in answers.keys().enumerate() {
-                next.keys[count] = key as u8;
-                keys[count] = waiting.keys()[key];
-                count += usize::from(before.lets_through(answers.batch.verdict(packet)));
+                if before.lets_through(answers.batch.verdict(packet)) {
+                    next.keys[keys.len()] = key as u8;
+                    keys.push_of(self.merged.keys(), key);
+                }
             }
-            matcher.decide_batch(step, &keys[..count], &mut next.batch, trace);
+            matcher.decide_columns(step, keys, &mut next.batch, trace);
             (before, answers) = (step, &*next);
         }
     }
@@ -117,62 +122,6 @@ impl Answers {
     }
 }
 
-/// Records in a row, by the heads of their packets.
-struct Heads {
-    /// Index of the first record in the chunk.
-    first: usize,
-    packets: PlainPackets,
-    /// Whether the link layer sends them to many, then what
-    /// [`Placement::signs`](super::placement::Placement::signs) says.
-    signs: Column,
-}
-
-impl Heads {
-    fn new() -> Self {
-        Self {
-            first: 0,
-            packets: PlainPackets::new(),
-            signs: [0; BATCH],
-        }
-    }
-
-    /// Adds a plain frame and the length of its packet, or another record.
-    #[inline(always)]
-    fn push(&mut self, head: Option<(PlainFrame<'_>, u32)>) {
-        let place = self.packets.len();
-        match head {
-            Some((frame, length)) => {
-                self.signs[place % BATCH] = u32::from(frame.group);
-                self.packets.push(Some(frame.packet), length);
-            }
-            None => self.packets.push(None, 0),
-        }
-    }
-
-    /// Makes room for the records that follow.
-    #[inline(always)]
-    fn next(&mut self) {
-        self.first += self.packets.len();
-        self.packets.clear();
-    }
-}
-
-#[inline(always)]
-fn ethernet_head(head: Head<'_, ETHERNET_HEAD>) -> Option<(PlainFrame<'_>, u32)> {
-    let frame = plain_ethernet(head.bytes)?;
-    Some((
-        frame,
-        head.frame_length - (ETHERNET_HEAD - PlainPackets::HEAD) as u32,
-    ))
-}
-
-#[inline(always)]
-fn plain_head<'a>(frame: &Frame<'a>) -> Option<(PlainFrame<'a>, u32)> {
-    let (plain, link_header) = plain_frame(frame.interface.link_type, frame.data)?;
-    let length = frame.original_length.max(frame.data.len() as u32);
-    Some((plain, length - link_header as u32))
-}
-
 impl<M: Matcher> Replay<M> {
     /// Judges all records of a chunk, as [`record`](Self::record) would one by
     /// one; `before` counts the records of all captures before it.
@@ -181,24 +130,21 @@ impl<M: Matcher> Replay<M> {
         match chunk.usual() {
             Some(records) if records.interface.link_type == LinkType::ETHERNET => {
                 for starts in records.starts.chunks(BATCH) {
-                    for start in starts {
-                        heads.push(records.head(*start).and_then(ethernet_head));
-                    }
+                    heads.read_usual(self.unit, &records, starts, &self.placement);
                     let origin = |_| (records.interface, None);
-                    self.heads(chunk, &mut heads, before, origin, sink);
+                    self.heads(chunk, &heads, before, origin, sink);
+                    heads.next();
                 }
             }
             _ => {
-                for index in 0..chunk.len() {
+                let origin = |index| {
                     let frame = chunk.frame(index);
-                    heads.push(plain_head(&frame));
-                    if heads.packets.len() == BATCH || index + 1 == chunk.len() {
-                        let origin = |index| {
-                            let frame = chunk.frame(index);
-                            (frame.interface, frame.direction)
-                        };
-                        self.heads(chunk, &mut heads, before, origin, sink);
-                    }
+                    (frame.interface, frame.direction)
+                };
+                while heads.first() < chunk.len() {
+                    heads.read(self.unit, chunk, &self.placement);
+                    self.heads(chunk, &heads, before, origin, sink);
+                    heads.next();
                 }
             }
         }
@@ -214,55 +160,31 @@ impl<M: Matcher> Replay<M> {
     fn heads<'a>(
         &mut self,
         chunk: &Chunk,
-        heads: &mut Heads,
+        heads: &Heads,
         before: u64,
         origin: impl Fn(usize) -> (&'a CaptureInterface, Option<Direction>),
         sink: &mut impl ReplaySink,
     ) {
-        heads.packets.read();
-        self.placement.signs(&heads.packets, &mut heads.signs);
-        for place in 0..heads.packets.len() {
-            let index = heads.first + place;
-            if !heads.packets.is_plain(place)
-                || !self.wait(chunk, index, (heads, place), origin(index), sink)
-            {
-                self.any(chunk, index, before, sink);
+        for place in 0..heads.len() {
+            let index = heads.first() + place;
+            let (interface, direction) = origin(index);
+            let signs = heads.signs(place, direction);
+            let lane = match self.lanes.find(interface.index, signs) {
+                Some(lane) => lane,
+                None => match self.lanes.open(interface, signs, &mut self.placement) {
+                    Some(lane) => lane,
+                    None => {
+                        self.any(chunk, index, before, sink);
+                        continue;
+                    }
+                },
+            };
+            let waiting = &mut self.lanes.get_mut(lane).waiting;
+            waiting.push_of(heads.packets(), place, index);
+            if waiting.is_full() {
+                self.decide(lane, chunk, sink);
             }
         }
-        heads.next();
-    }
-
-    /// Puts a plain packet among those that wait; `false` if it must be judged
-    /// on its own.
-    #[inline(always)]
-    fn wait(
-        &mut self,
-        chunk: &Chunk,
-        index: usize,
-        (heads, place): (&Heads, usize),
-        (interface, direction): (&CaptureInterface, Option<Direction>),
-        sink: &mut impl ReplaySink,
-    ) -> bool {
-        let signs = Signs::new(heads.signs[place], direction);
-        let number = match self.lanes.find(interface.index, signs) {
-            Some(number) => number,
-            None => match self.lanes.open(interface, signs, &mut self.placement) {
-                Some(number) => number,
-                None => return false,
-            },
-        };
-        let lane = self.lanes.get_mut(number);
-        let packets = &heads.packets;
-        if !lane.admits(packets.ttl(place)) {
-            return false;
-        }
-        let (key, words) = (packets.key(place), packets.words(place));
-        lane.waiting
-            .push(key, words, packets.total_length(place), index);
-        if lane.waiting.is_full() {
-            self.decide(number, chunk, sink);
-        }
-        true
     }
 
     /// Judges a record of any kind, or puts its packet among those that wait.
@@ -299,8 +221,7 @@ impl<M: Matcher> Replay<M> {
             return false;
         }
         lane.known += 1;
-        lane.waiting
-            .push(key, key.words(), packet.total_length(), index);
+        lane.waiting.push(&key, packet.total_length(), index);
         if lane.waiting.is_full() {
             self.decide(number, chunk, sink);
         }
@@ -310,7 +231,7 @@ impl<M: Matcher> Replay<M> {
     /// Decides the packets that wait in a lane.
     fn decide(&mut self, lane: usize, chunk: &Chunk, sink: &mut impl ReplaySink) {
         let Lane { steps, waiting, .. } = self.lanes.get_mut(lane);
-        if waiting.keys().is_empty() {
+        if waiting.len() == 0 {
             return;
         }
         self.batches.ask(self.judge.matcher(), steps, waiting);
@@ -318,35 +239,47 @@ impl<M: Matcher> Replay<M> {
             true => u64::MAX,
             false => self.batches.loud(steps.len(), &self.counters),
         };
+        let merged = &self.batches.merged;
         for (step, answers) in steps.iter().zip(&self.batches.answers) {
             let (batch, keys) = (&answers.batch, &answers.keys);
             if loud == 0 {
-                let sum = |packet: usize| waiting.sum(usize::from(keys[packet]));
-                batch.count_each(step.chain, sum, &mut self.counters);
-                self.tally.rule_each(step.chain, &batch.sum_by_verdict(sum));
+                let sum = |packet: usize| merged.sum(usize::from(keys[packet]));
+                let several = batch.count_deciders(step.chain, sum, &mut self.decided);
+                for packet in bits(several) {
+                    batch.count(packet, step.chain, sum(packet), &mut self.counters);
+                    self.tally
+                        .rule(step.chain, batch.verdict(packet), sum(packet));
+                }
                 continue;
             }
             for (packet, key) in answers.keys().enumerate() {
                 if loud >> key & 1 == 0 {
-                    let sum = waiting.sum(key);
+                    let sum = merged.sum(key);
                     batch.count(packet, step.chain, sum, &mut self.counters);
                     self.tally.rule(step.chain, batch.verdict(packet), sum);
                 }
             }
         }
-        let (mut quiet, keys) = (waiting.packets(), waiting.keys().len());
+        let (mut quiet, keys) = (waiting.len(), merged.keys().len());
         for key in bits(loud).take_while(|key| *key < keys) {
-            quiet -= self.lanes.get(lane).waiting.records(key).len() as u64;
-            self.speak(lane, key, chunk, sink);
+            quiet -= self.speak(lane, key, chunk, sink);
         }
-        self.tally.judged(quiet);
+        self.tally.judged(quiet as u64);
         self.lanes.get_mut(lane).clear(&mut self.tally);
     }
 
-    /// Does what follows for packets of which rules ask for more than counting.
-    fn speak(&mut self, lane: usize, key: usize, chunk: &Chunk, sink: &mut impl ReplaySink) {
+    /// Does what follows for packets of which rules ask for more than counting;
+    /// says how many these are.
+    fn speak(
+        &mut self,
+        lane: usize,
+        key: usize,
+        chunk: &Chunk,
+        sink: &mut impl ReplaySink,
+    ) -> usize {
         let Lane { steps, waiting, .. } = self.lanes.get(lane);
-        for index in waiting.records(key) {
+        let records = self.batches.merged.records(waiting, key);
+        for index in records {
             let record = chunk.record(*index as usize);
             let network = network_layer(record.interface.link_type, record.data);
             let Network::Ipv4 { packet, .. } = network else {
@@ -366,9 +299,10 @@ impl<M: Matcher> Replay<M> {
                         matched: batch.matched(key),
                         ending: batch.ending(key),
                     };
-                    let (key, state) = (&waiting.keys()[key], PacketState::of(&packet));
+                    let key = self.batches.merged.keys().get(key);
+                    let state = PacketState::of(&packet);
                     let ruleset = self.judge.matcher().ruleset();
-                    let ruling = apply(ruleset, step, &packet, key, answer, state, &mut effects);
+                    let ruling = apply(ruleset, step, &packet, &key, answer, state, &mut effects);
                     effects.ruling(step, &ruling);
                     Some(End::Ruled(ruling))
                 }
@@ -378,5 +312,6 @@ impl<M: Matcher> Replay<M> {
                 self.tally.leave(why);
             }
         }
+        records.len()
     }
 }

@@ -2,7 +2,7 @@
 //! in a lane of their own.
 
 use portcullis_core::batch::BATCH;
-use portcullis_core::packet::PacketKey;
+use portcullis_core::packet::{Column, KeyColumns, PacketKey, PlainPackets};
 use portcullis_core::ruleset::{BuiltIn, Counter};
 use portcullis_core::traversal::Step;
 
@@ -29,31 +29,29 @@ pub(super) struct Lane {
     guessed: Guessed,
 }
 
-/// Packets that wait for one answer, and their keys; of equal ones in a row
-/// only one.
+/// Packets that wait for one answer.
 pub(super) struct Waiting {
-    keys: [PacketKey; BATCH],
-    /// Nothing, then the sum of all packets up to the last one with each key.
-    ends: [Sum; BATCH + 1],
-    /// How many keys there are.
-    distinct: usize,
-    last: [u64; 2],
+    keys: KeyColumns,
+    /// Of each packet the bytes.
+    lengths: Column,
     /// Indices of the packets' records in the chunk.
-    records: [u32; MOST_WAITING],
-    sum: Sum,
+    records: [u32; BATCH],
 }
 
-/// Packets in the lower half, bytes in the upper: there are few.
-#[derive(Clone, Copy, Default)]
-struct Sum(u64);
+/// Packets by their keys, of equal ones in a row only one.
+pub(super) struct Merged {
+    keys: KeyColumns,
+    /// How many packets have each key.
+    packets: Column,
+    /// Sum of their bytes.
+    bytes: Column,
+    /// For each key where its packets end among those that waited.
+    ends: [u8; BATCH],
+}
 
-/// Packets that may wait for one answer.
-const MOST_WAITING: usize = 1024;
 /// In the table: not met yet, or beyond the most that are kept. A router has few
 /// interfaces.
 const UNKNOWN: u8 = 32;
-/// What no key's words are.
-const NO_KEY: [u64; 2] = [u64::MAX; 2];
 
 impl Lanes {
     pub(super) fn clear(&mut self) {
@@ -129,14 +127,14 @@ impl Lanes {
 impl Lane {
     /// Whether a packet with this TTL may wait here. Otherwise it might not live
     /// to see all steps, and must be judged on its own.
-    #[inline(always)]
     pub(super) fn admits(&self, ttl: u8) -> bool {
         !self.forwards | (ttl > 1)
     }
 
     /// Lets others wait here, and the tally know of those that did.
     pub(super) fn clear(&mut self, tally: &mut Tally) {
-        let records = self.waiting.packets() - std::mem::take(&mut self.known);
+        let packets = self.waiting.keys.len() as u64;
+        let records = packets - std::mem::take(&mut self.known);
         tally.records += records;
         tally.assume(self.guessed.all(), records);
         self.waiting.clear();
@@ -145,81 +143,103 @@ impl Lane {
 
 impl Waiting {
     fn new() -> Self {
-        let nobody = PacketKey {
-            source: 0,
-            destination: 0,
-            source_port: 0,
-            destination_port: 0,
-            protocol: 0,
-            fragment: false,
-            syn: false,
-        };
         Self {
-            keys: [nobody; BATCH],
-            ends: [Sum::default(); BATCH + 1],
-            distinct: 0,
-            last: NO_KEY,
-            records: [0; MOST_WAITING],
-            sum: Sum::default(),
+            keys: KeyColumns::new(),
+            lengths: [0; BATCH],
+            records: [0; BATCH],
         }
     }
 
-    /// Adds a packet by its key, with the key's words. Must not be called while
-    /// [`is_full`](Self::is_full).
+    /// Adds the packet that stands in a place of others. Must not be called
+    /// while [`is_full`](Self::is_full).
     #[inline(always)]
-    pub(super) fn push(&mut self, key: PacketKey, words: [u64; 2], length: u16, record: usize) {
-        // Whether packets follow that are equal is not foreseen, so nothing
-        // branches on it.
-        self.distinct += usize::from(words != self.last);
-        self.last = words;
-        self.records[self.sum.packets() % MOST_WAITING] = record as u32;
-        self.sum.0 += u64::from(length) << 32 | 1;
-        let place = self.distinct.wrapping_sub(1) % BATCH;
-        self.keys[place] = key;
-        self.ends[place + 1] = self.sum;
+    pub(super) fn push_of(&mut self, packets: &PlainPackets, place: usize, record: usize) {
+        self.note(packets.total_lengths()[place % BATCH], record);
+        self.keys.push_of(packets.keys(), place);
+    }
+
+    /// Adds a packet by its key, likewise.
+    pub(super) fn push(&mut self, key: &PacketKey, length: u16, record: usize) {
+        self.note(u32::from(length), record);
+        self.keys.push(key);
+    }
+
+    #[inline(always)]
+    fn note(&mut self, length: u32, record: usize) {
+        let place = self.keys.len() % BATCH;
+        self.lengths[place] = length;
+        self.records[place] = record as u32;
     }
 
     /// Whether the packets must be decided before others are added.
     #[inline(always)]
     pub(super) fn is_full(&self) -> bool {
-        (self.distinct == BATCH) | (self.sum.packets() == MOST_WAITING)
+        self.keys.len() == BATCH
     }
 
     /// How many packets wait.
-    pub(super) fn packets(&self) -> u64 {
-        self.sum.packets() as u64
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
 
-    /// The keys, of equal ones in a row only one.
-    pub(super) fn keys(&self) -> &[PacketKey] {
-        &self.keys[..self.distinct]
+    fn clear(&mut self) {
+        self.keys.truncate(0);
+    }
+}
+
+impl Merged {
+    pub(super) fn new() -> Self {
+        Self {
+            keys: KeyColumns::new(),
+            packets: [0; BATCH],
+            bytes: [0; BATCH],
+            ends: [0; BATCH],
+        }
+    }
+
+    /// Takes the packets that wait.
+    #[inline(always)]
+    pub(super) fn take(&mut self, waiting: &Waiting) {
+        self.keys.clone_from(&waiting.keys);
+        let repeated = waiting.keys.repeated();
+        if repeated == 0 {
+            self.packets = [1; BATCH];
+            self.bytes = waiting.lengths;
+            self.ends = std::array::from_fn(|place| place as u8 + 1);
+            return;
+        }
+        let mut before = usize::MAX;
+        for place in 0..waiting.len() {
+            // Whether packets follow that are equal is not foreseen, so nothing
+            // branches on it.
+            let is_new = !repeated >> place & 1;
+            let key = before.wrapping_add(is_new as usize) % BATCH;
+            let old = (is_new as u32).wrapping_sub(1);
+            self.keys.copy(place, key);
+            self.packets[key] = (self.packets[key] & old) + 1;
+            self.bytes[key] = (self.bytes[key] & old) + waiting.lengths[place];
+            self.ends[key] = place as u8 + 1;
+            before = key;
+        }
+        self.keys.truncate(before + 1);
+    }
+
+    pub(super) fn keys(&self) -> &KeyColumns {
+        &self.keys
     }
 
     /// The sum of the packets with a key.
     #[inline(always)]
     pub(super) fn sum(&self, key: usize) -> Counter {
-        let sum = Sum(self.ends[key + 1].0 - self.ends[key].0);
         Counter {
-            packets: sum.packets() as u64,
-            bytes: sum.0 >> 32,
+            packets: u64::from(self.packets[key]),
+            bytes: u64::from(self.bytes[key]),
         }
     }
 
-    /// Indices of the records of the packets with a key.
-    pub(super) fn records(&self, key: usize) -> &[u32] {
-        &self.records[self.ends[key].packets()..self.ends[key + 1].packets()]
-    }
-
-    fn clear(&mut self) {
-        self.distinct = 0;
-        self.last = NO_KEY;
-        self.sum = Sum::default();
-    }
-}
-
-impl Sum {
-    #[inline(always)]
-    fn packets(self) -> usize {
-        self.0 as u32 as usize
+    /// Indices of the records of the packets with a key, among those it took.
+    pub(super) fn records<'a>(&self, waiting: &'a Waiting, key: usize) -> &'a [u32] {
+        let start = key.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &waiting.records[usize::from(start)..usize::from(self.ends[key])]
     }
 }

@@ -12,12 +12,14 @@
 //! tests hold the two together.
 
 mod batches;
+mod heads;
 mod interfaces;
 mod lanes;
 mod pipeline;
 mod placement;
 mod tally;
 
+use std::iter;
 use std::sync::Arc;
 
 use portcullis_core::judge::{Decided, Effects, End, Judge, Ruling};
@@ -25,8 +27,9 @@ use portcullis_core::matcher::{Matcher, Place};
 use portcullis_core::message::{Message, NetlinkCopy};
 use portcullis_core::packet::{Ipv4Packet, Missing};
 use portcullis_core::reference::Reference;
-use portcullis_core::ruleset::{BuiltIn, Counter, CounterTable, Ruleset};
+use portcullis_core::ruleset::{BuiltIn, Counter, CounterTable, Ruleset, Verdict};
 use portcullis_core::traversal::Step;
+use portcullis_simd::{InstructionSet, Unit};
 
 use crate::capture::Record;
 use crate::link::{Network, network_layer};
@@ -46,11 +49,16 @@ pub struct Replay<M> {
     reference: Arc<Reference>,
     placement: Placement,
     checksums: Checksums,
+    /// Of packets with a way of their own, or that may have matched several rules.
     counters: CounterTable,
     tally: Tally,
+    /// Of all others what rules and policies decided. Their verdicts are known from
+    /// these, so nothing else is counted for each.
+    decided: CounterTable,
     steps: Vec<Step>,
     batches: Batches,
     lanes: Lanes,
+    unit: Unit,
 }
 
 /// What to do about IP header checksums of received packets.
@@ -98,6 +106,7 @@ impl<M: Matcher> Replay<M> {
     ) -> Self {
         Self {
             counters: CounterTable::new(&ruleset),
+            decided: CounterTable::new(&ruleset),
             batches: Batches::new(&ruleset),
             judge: Judge::new(matcher),
             reference: Arc::new(Reference::new(ruleset)),
@@ -106,7 +115,15 @@ impl<M: Matcher> Replay<M> {
             tally: Tally::default(),
             steps: Vec::new(),
             lanes: Lanes::default(),
+            unit: InstructionSet::best().unit(),
         }
+    }
+
+    /// Reads packets with this instruction set, and not with the best.
+    #[must_use]
+    pub fn with_instruction_set(mut self, set: InstructionSet) -> Self {
+        self.unit = set.unit();
+        self
     }
 
     /// Says that the records that follow come from another capture.
@@ -127,8 +144,21 @@ impl<M: Matcher> Replay<M> {
     }
 
     /// How many records ended where.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
+    pub fn tally(&self) -> Tally {
+        let mut tally = self.tally.clone();
+        for chain in BuiltIn::ALL {
+            let rules = &self.judge.matcher().ruleset().chains()[chain.position()];
+            let policy = rules.policy().map(Verdict::from);
+            let targets = rules.rules().iter().map(|rule| rule.target);
+            let verdicts = targets.map(|target| target.and_then(|target| target.verdict()));
+            let decided = iter::once(policy).chain(verdicts);
+            for (verdict, counter) in decided.zip(self.decided.deciders(chain)) {
+                if let Some(verdict) = verdict {
+                    tally.rule(chain, verdict, *counter);
+                }
+            }
+        }
+        tally
     }
 
     /// How packets were placed, for the summary.
@@ -137,13 +167,16 @@ impl<M: Matcher> Replay<M> {
     }
 
     /// What rules and policies counted.
-    pub fn counters(&self) -> &CounterTable {
-        &self.counters
+    pub fn counters(&self) -> CounterTable {
+        let mut counters = self.counters.clone();
+        counters.add(&self.decided);
+        counters
     }
 
     /// Takes over what another worker with the same rules counted.
     pub fn add(&mut self, other: &Self) {
         self.counters.add(&other.counters);
+        self.decided.add(&other.decided);
         self.tally.add(&other.tally);
         self.placement.add(&other.placement);
     }

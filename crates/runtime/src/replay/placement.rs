@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis_core::batch::BATCH;
-use portcullis_core::packet::{Column, Ipv4Packet, PlainPackets, Unusable};
+use portcullis_core::packet::{Column, Ipv4Packet, KeyColumns, Unusable};
 use portcullis_core::ruleset::BuiltIn;
 use portcullis_core::traversal::{LocalAddresses, Route, Step, is_group};
 
@@ -107,21 +107,22 @@ impl Placement {
     /// What tells the ways of received packets, but for the direction of each.
     /// `groups` is 1 for those that the link layer sends to many, and holds the
     /// signs afterwards.
-    #[inline]
-    pub(super) fn signs(&self, packets: &PlainPackets, groups: &mut Column) {
+    #[inline(always)]
+    pub(super) fn signs(&self, keys: &KeyColumns, groups: &mut Column) {
         let mut sides = [0; BATCH];
         if let Chains::Local(local) = &self.chains {
-            local.sides_each(packets.sources(), packets.destinations(), &mut sides);
+            local.sides_each(keys.sources(), keys.destinations(), &mut sides);
         }
-        for ((sign, side), destination) in groups.iter_mut().zip(sides).zip(packets.destinations())
-        {
+        for ((sign, side), destination) in groups.iter_mut().zip(sides).zip(keys.destinations()) {
             *sign |= side << 1 | u32::from(is_group(*destination));
         }
     }
 
-    /// The way of packets with these signs; `None` where the record's number
-    /// tells it.
+    /// The way of packets with these signs; `None` where more than these tell it.
     pub(super) fn way(&self, signs: Signs) -> Option<Way> {
+        if signs.0 >> Signs::ALONE & 1 != 0 {
+            return None;
+        }
         match &self.chains {
             Chains::Local(_) => {
                 let is_set = |bit: u8| signs.0 >> bit & 1 != 0;
@@ -202,7 +203,10 @@ impl Signs {
     }
 
     /// How many there are.
-    pub(super) const NUMBERS: usize = 32;
+    pub(super) const NUMBERS: usize = 64;
+    /// The bit of packets that must be judged on their own, whatever else they
+    /// show.
+    pub(super) const ALONE: u32 = 5;
 
     /// Tells them apart.
     #[inline(always)]

@@ -115,13 +115,6 @@ impl Tally {
         self.ruled[chain.position()][verdict as usize].add(packets);
     }
 
-    /// The same for many packets, by verdict.
-    pub(super) fn rule_each(&mut self, chain: BuiltIn, packets: &[Counter; Verdict::ALL.len()]) {
-        for (sum, packets) in self.ruled[chain.position()].iter_mut().zip(packets) {
-            sum.add(*packets);
-        }
-    }
-
     /// Adds what another worker counted.
     pub fn add(&mut self, other: &Self) {
         self.records += other.records;

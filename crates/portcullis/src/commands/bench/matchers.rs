@@ -94,7 +94,13 @@ impl Engine {
                 let (mut batch, mut scratch) = (Batch::new(), Trace::new());
                 for keys in keys.chunks(BATCH) {
                     classifier.decide_batch(step, keys, &mut batch, &mut scratch);
-                    batch.count_each(step.chain, |_| Counter::of(BYTES), counters);
+                    let sum = Counter::of(BYTES);
+                    let mut several = batch.count_deciders(step.chain, |_| sum, counters);
+                    while several != 0 {
+                        let packet = several.trailing_zeros() as usize;
+                        several &= several - 1;
+                        batch.count(packet, step.chain, sum, counters);
+                    }
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::thread;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
-use portcullis_classifier::Classifier;
+use portcullis_classifier::{Classifier, InstructionSet};
 use portcullis_core::matcher::Matcher;
 use portcullis_core::reference::Reference;
 use portcullis_core::ruleset::Ruleset;
@@ -103,6 +103,7 @@ fn workers(args: &ReplayArgs, ruleset: &Arc<Ruleset>) -> anyhow::Result<Vec<Repl
         Checksums::Verify
     };
     let matcher = matcher(args.matcher, ruleset)?;
+    let instruction_set = InstructionSet::from_environment()?;
     let prefix = prefix(args)?;
     let shape = log_shape(args);
     let threads = args
@@ -115,7 +116,8 @@ fn workers(args: &ReplayArgs, ruleset: &Arc<Ruleset>) -> anyhow::Result<Vec<Repl
             Arc::clone(ruleset),
             placement.clone(),
             checksums,
-        ),
+        )
+        .with_instruction_set(instruction_set),
         sink: Sink {
             formatter: Formatter::new(prefix.clone(), shape),
             wanted: args.write.iter().map(|wanted| wanted.verdict).collect(),

@@ -83,8 +83,8 @@ impl ReplayReport {
         left_out: Vec<String>,
     ) -> Self {
         let mut ruleset = ruleset.clone();
-        ruleset.add_counters(replay.counters());
-        let tally = replay.tally().clone();
+        ruleset.add_counters(&replay.counters());
+        let tally = replay.tally();
         Self {
             remarks: remarks(&tally, replay.placement()),
             ruleset,
