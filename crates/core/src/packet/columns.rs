@@ -135,6 +135,13 @@ impl KeyColumns {
             }
         }
         different[0] = 1;
+        // Mostly there is none, which is told for many at once.
+        let any = different
+            .iter()
+            .fold(0, |any, it| any | u32::from(*it == 0));
+        if any == 0 {
+            return 0;
+        }
         let repeated = different
             .iter()
             .enumerate()
@@ -183,5 +190,73 @@ impl<'a> FromIterator<&'a PacketKey> for KeyColumns {
         let mut columns = Self::new();
         keys.into_iter().for_each(|key| columns.push(key));
         columns
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u32) -> PacketKey {
+        PacketKey {
+            source: number,
+            destination: !number,
+            source_port: number as u16,
+            destination_port: 53,
+            protocol: 17,
+            fragment: number & 1 != 0,
+            syn: number & 2 != 0,
+        }
+    }
+
+    #[test]
+    fn keys_come_back_as_they_went_in() {
+        let keys: [PacketKey; BATCH] = core::array::from_fn(|number| key(number as u32));
+        let mut columns: KeyColumns = keys.iter().collect();
+        assert!(columns.iter().eq(keys));
+        assert_eq!(columns.repeated(), 0);
+        columns.push(&key(99));
+        assert_eq!(columns.len(), BATCH);
+        columns.copy(7, 3);
+        assert_eq!(columns.get(3), keys[7]);
+        columns.truncate(0);
+        assert!(columns.is_empty());
+        columns.push_of(&keys.iter().collect(), 5);
+        assert!(columns.iter().eq([keys[5]]));
+    }
+
+    /// Each field alone tells keys apart, and what stands behind the last key is
+    /// not looked at.
+    #[test]
+    fn repeated_keys_are_those_equal_to_the_one_before() {
+        let one = key(0);
+        let others = [
+            PacketKey { source: 1, ..one },
+            PacketKey {
+                destination: 1,
+                ..one
+            },
+            PacketKey {
+                source_port: 1,
+                ..one
+            },
+            PacketKey {
+                destination_port: 1,
+                ..one
+            },
+            PacketKey { protocol: 1, ..one },
+            PacketKey {
+                fragment: true,
+                ..one
+            },
+            PacketKey { syn: true, ..one },
+        ];
+        for other in others {
+            let columns: KeyColumns = [one, one, other, one, one, one].iter().collect();
+            assert_eq!(columns.repeated(), 0b110010);
+        }
+        let columns: KeyColumns = [one; BATCH].iter().collect();
+        assert_eq!(columns.repeated(), !1);
+        assert_eq!(KeyColumns::new().repeated(), 0);
     }
 }
