@@ -152,6 +152,25 @@ impl Classifier {
         }
     }
 
+    /// Decides keys in either form.
+    #[inline]
+    fn decide_each(
+        &self,
+        step: &Step,
+        keys: impl ToProbes,
+        batch: &mut Batch,
+        scratch: &mut Trace,
+    ) {
+        let work = DecideBatch {
+            classifier: self,
+            step,
+            keys,
+            batch,
+            scratch,
+        };
+        simd::run(self.unit, work);
+    }
+
     #[inline]
     fn interface(&self, step: &Step) -> Interface<'_> {
         let class = self.interfaces.class(&step.interface);
@@ -239,14 +258,7 @@ impl Matcher for Classifier {
         scratch: &mut Trace,
     ) {
         assert!(keys.len() <= BATCH, "{} keys in one batch", keys.len());
-        let work = DecideBatch {
-            classifier: self,
-            step,
-            keys,
-            batch,
-            scratch,
-        };
-        simd::run(self.unit, work);
+        self.decide_each(step, keys, batch, scratch);
     }
 
     fn decide_columns(
@@ -256,14 +268,7 @@ impl Matcher for Classifier {
         batch: &mut Batch,
         scratch: &mut Trace,
     ) {
-        let work = DecideBatch {
-            classifier: self,
-            step,
-            keys,
-            batch,
-            scratch,
-        };
-        simd::run(self.unit, work);
+        self.decide_each(step, keys, batch, scratch);
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::batch::Batch;
+use crate::batch::{BATCH, Batch};
 use crate::packet::{KeyColumns, PacketKey};
 use crate::ruleset::{Ruleset, Verdict};
 use crate::traversal::Step;
@@ -21,7 +21,7 @@ pub trait Matcher {
     /// in it; allocates nothing once the trace has grown.
     fn decide(&self, step: &Step, key: &PacketKey, trace: &mut Trace) -> Verdict;
 
-    /// Decides up to [`BATCH`](crate::batch::BATCH) packets that meet the same chain on the same
+    /// Decides up to [`BATCH`] packets that meet the same chain on the same
     /// interface. Fills `batch`, whatever was in it; `scratch` is the walk's
     /// memory. The answers are those of [`decide`](Self::decide).
     ///
@@ -50,11 +50,8 @@ pub trait Matcher {
         batch: &mut Batch,
         scratch: &mut Trace,
     ) {
-        batch.begin(keys.len());
-        for (packet, key) in keys.iter().enumerate() {
-            let verdict = self.decide(step, &key, scratch);
-            batch.set_trace(packet, verdict, scratch);
-        }
+        let rows: [PacketKey; BATCH] = core::array::from_fn(|place| keys.get(place));
+        self.decide_batch(step, &rows[..keys.len()], batch, scratch);
     }
 }
 
