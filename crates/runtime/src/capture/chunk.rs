@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{CaptureInterface, Record, Timestamp, pcap};
+use super::{CaptureInterface, Record, Timestamp, pcap, pieces::Piece};
 use crate::Direction;
 
 /// Many records at once, with the bytes they stand in: what a worker takes to judge while others
@@ -12,7 +12,8 @@ pub struct Chunk {
     pub(super) interfaces: Arc<[CaptureInterface]>,
     /// Records of the capture before this chunk.
     pub(super) before: u64,
-    /// Where `bytes` begins, in bytes into the decompressed file.
+    /// Where in `bytes` it begins, and where that is in the decompressed file, in bytes.
+    pub(super) begin: usize,
     pub(super) offset: u64,
 }
 
@@ -91,6 +92,12 @@ impl Chunk {
         Self::default()
     }
 
+    /// Reads a piece to decode here, if its turn need not be awaited for that.
+    pub(crate) fn read(&mut self, piece: &mut Piece) {
+        self.records.clear();
+        piece.read(&mut self.bytes);
+    }
+
     /// How many records it holds.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -128,7 +135,7 @@ impl Chunk {
         };
         Record {
             number: self.before + index as u64 + 1,
-            offset: self.offset + u64::from(start),
+            offset: self.offset + (start as usize - self.begin) as u64,
             time,
             interface: frame.interface,
             direction: frame.direction,

@@ -2,6 +2,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
@@ -10,9 +11,8 @@ use super::{
     CaptureError, CaptureErrorKind, CaptureInterface, Chunk, Part, Record, Warning,
     chunk::Placed,
     pcap, pcapng,
-    source::{self, Progress},
+    pieces::{After, Piece, Pieces, Rest},
     step::{Findings, Step, StepResult},
-    window::Window,
 };
 
 /// Reads the records of a capture file one after the other.
@@ -27,16 +27,26 @@ use super::{
 /// # Ok::<(), portcullis_runtime::capture::CaptureError>(())
 /// ```
 pub struct CaptureReader {
-    window: Window,
+    pieces: Pieces,
+    rest: Rest,
+    /// Bytes that must be there for the next step.
+    wanted: usize,
+    /// Number of the piece that is decoded next.
+    turn: u64,
     decoder: Decoder,
     findings: Findings,
-    progress: Progress,
+    /// Where the next step begins, in bytes into the decompressed file.
+    offset: u64,
+    /// Records decoded so far.
     records: u64,
     ended: bool,
     /// What ended the reading, while the records before it are in a chunk.
     failed: Option<CaptureError>,
     /// The interfaces as chunks share them.
     shared: Arc<[CaptureInterface]>,
+    /// Where records stand that are asked for one by one, and how many of them were.
+    chunk: Chunk,
+    taken: usize,
 }
 
 /// A capture file format.
@@ -71,16 +81,8 @@ impl CaptureReader {
         }
         let name = path.display().to_string();
         match open_file(path) {
-            Ok(file) => Self::new(file, &name),
-            Err(error) => {
-                let (file, kind) = (name.into(), CaptureErrorKind::Open(error));
-                Err(CaptureError {
-                    file,
-                    offset: 0,
-                    records: 0,
-                    kind,
-                })
-            }
+            Ok(file) => Self::start(Pieces::of_file(file), &name),
+            Err(error) => Err(unreadable(name.into(), CaptureErrorKind::Open(error))),
         }
     }
 
@@ -91,36 +93,39 @@ impl CaptureReader {
     /// When the source fails, is empty, or is not a capture. A file header that is cut short is
     /// reported by the first [`next_record`](Self::next_record).
     pub fn new(source: impl Read + Send + 'static, name: &str) -> Result<Self, CaptureError> {
-        let file: Arc<str> = name.into();
-        let progress = Progress::default();
+        Self::start(Pieces::of_stream(source), name)
+    }
+
+    fn start(pieces: io::Result<Pieces>, name: &str) -> Result<Self, CaptureError> {
+        let findings = Findings::new(name.into());
         let start = || {
-            let source = source::decompressed(source, &progress).map_err(CaptureErrorKind::Read)?;
-            let mut window = Window::new(source);
-            window.fill(BEGINNING).map_err(CaptureErrorKind::Read)?;
-            let decoder = Decoder::new(window.bytes())?;
-            Ok((window, decoder))
-        };
-        match start() {
-            Ok((window, decoder)) => {
-                let findings = Findings::new(file);
-                Ok(Self {
-                    window,
-                    decoder,
-                    findings,
-                    progress,
-                    records: 0,
-                    ended: false,
-                    failed: None,
-                    shared: Arc::new([]),
-                })
+            let mut pieces = pieces.map_err(CaptureErrorKind::Read)?;
+            let mut first = pieces.claim_bytes(BEGINNING);
+            let (mut chunk, mut rest) = (Chunk::new(), Rest::default());
+            pieces.read(&mut first, BEGINNING, &mut chunk.bytes);
+            let place = rest.join(&first, &mut chunk.bytes);
+            if let After::Error(error) = first.after {
+                return Err(CaptureErrorKind::Read(error));
             }
-            Err(kind) => Err(CaptureError {
-                file,
+            let decoder = Decoder::new(&chunk.bytes[place.clone()])?;
+            rest.keep(&mut chunk.bytes, place);
+            Ok(Self {
+                pieces,
+                rest,
+                wanted: BEGINNING + 1,
+                turn: first.number + 1,
+                decoder,
+                findings,
                 offset: 0,
                 records: 0,
-                kind,
-            }),
-        }
+                ended: false,
+                failed: None,
+                shared: Arc::new([]),
+                chunk,
+                taken: 0,
+            })
+        };
+        start().map_err(|kind| unreadable(name.into(), kind))
     }
 
     /// The next record, `None` at the end.
@@ -129,40 +134,16 @@ impl CaptureReader {
     /// When the file is damaged or the source fails. Every record before that has been returned,
     /// and the next call returns `None`.
     pub fn next_record(&mut self) -> Result<Option<Record<'_>>, CaptureError> {
-        if self.ended {
-            return Ok(None);
-        }
-        loop {
-            match self.decoder.step(
-                self.window.bytes(),
-                self.window.offset(),
-                &mut self.findings,
-            ) {
-                Ok(Step::Record { length, record }) => {
-                    let offset = self.window.offset();
-                    self.records += 1;
-                    let bytes = self.window.take(length);
-                    return Ok(Some(Record {
-                        number: self.records,
-                        offset,
-                        time: record.time,
-                        interface: &self.findings.interfaces[record.interface],
-                        direction: record.direction,
-                        original_length: record.original_length,
-                        data: &bytes[record.data],
-                    }));
-                }
-                Ok(Step::Skip { length }) => {
-                    self.window.take(length);
-                }
-                Ok(Step::Need { bytes, part }) => {
-                    if !self.fill(bytes, part)? {
-                        return Ok(None);
-                    }
-                }
-                Err(kind) => return Err(self.end(kind)),
+        if self.taken == self.chunk.len() {
+            let mut chunk = std::mem::take(&mut self.chunk);
+            let next = self.next_chunk(&mut chunk);
+            (self.chunk, self.taken) = (chunk, 0);
+            if !next? {
+                return Ok(None);
             }
         }
+        self.taken += 1;
+        Ok(Some(self.chunk.record(self.taken - 1)))
     }
 
     /// Fills `chunk` with the records that follow, as many as are at hand; `false` at the end.
@@ -170,6 +151,39 @@ impl CaptureReader {
     /// # Errors
     /// As [`next_record`](Self::next_record): every record before that has been in a chunk.
     pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, CaptureError> {
+        loop {
+            let piece = self.claim();
+            if !self.decode(piece, chunk)? {
+                return Ok(false);
+            }
+            if !chunk.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Takes a piece out of the file, for [`decode`](Self::decode). Whoever has one may
+    /// [read it](Chunk::read) before its turn comes.
+    pub(crate) fn claim(&mut self) -> Piece {
+        self.pieces.claim()
+    }
+
+    /// Whether a piece may be decoded: those claimed before it were.
+    pub(crate) fn has_turn(&self, piece: &Piece) -> bool {
+        self.turn == piece.number
+    }
+
+    /// Fills `chunk` with the records that end in a piece, which may be none; `false` if it lies
+    /// beyond the end.
+    ///
+    /// # Errors
+    /// As [`next_chunk`](Self::next_chunk).
+    pub(crate) fn decode(
+        &mut self,
+        mut piece: Piece,
+        chunk: &mut Chunk,
+    ) -> Result<bool, CaptureError> {
+        self.turn += 1;
         chunk.records.clear();
         if let Some(error) = self.failed.take() {
             return Err(error);
@@ -177,27 +191,64 @@ impl CaptureReader {
         if self.ended {
             return Ok(false);
         }
+        let wanted = self.wanted.saturating_sub(self.rest.len());
+        self.pieces.read(&mut piece, wanted, &mut chunk.bytes);
+        let mut place = self.rest.join(&piece, &mut chunk.bytes);
         chunk.before = self.records;
-        let mut origin = self.chunk_origin();
+        (chunk.begin, chunk.offset) = (place.start, self.offset);
+        let ending = self.records_at(&mut place, chunk);
+        self.records += chunk.len() as u64;
+        self.offset += (place.start - chunk.begin) as u64;
+        if self.shared.len() != self.findings.interfaces.len() {
+            self.shared = self.findings.interfaces.as_slice().into();
+        }
+        chunk.interfaces = Arc::clone(&self.shared);
+        let error = match (ending, piece.after) {
+            (Ending::Damage(kind), _) => kind,
+            (Ending::Needs(bytes, _), After::Others) => {
+                self.wanted = bytes;
+                self.rest.keep(&mut chunk.bytes, place);
+                return Ok(true);
+            }
+            (_, After::Error(error)) => CaptureErrorKind::Read(error),
+            (Ending::Needs(..), After::Nothing) if place.is_empty() => {
+                self.ended = true;
+                return Ok(!chunk.is_empty());
+            }
+            (Ending::Needs(bytes, part), After::Nothing) => {
+                let (needed, left) = (bytes as u64, place.len() as u64);
+                CaptureErrorKind::Ends { part, needed, left }
+            }
+        };
+        let error = self.end(error);
+        if chunk.is_empty() {
+            return Err(error);
+        }
+        self.failed = Some(error);
+        Ok(true)
+    }
+
+    /// Adds the records that lie whole in that place of the chunk's bytes, and moves its start
+    /// behind them.
+    fn records_at(&mut self, place: &mut Range<usize>, chunk: &mut Chunk) -> Ending {
+        let Chunk { bytes, records, .. } = chunk;
+        let origin = self.offset.wrapping_sub(place.start as u64);
+        let bytes = &bytes[..place.end];
         loop {
             if let Decoder::Pcap(decoder) = &self.decoder {
-                chunk.records.pcap = decoder.layout();
-                let start = self.window.position();
-                let starts = &mut chunk.records.starts;
-                let end = decoder.ordinary(self.window.buffered(), start, starts);
-                self.window.take(end - start);
+                records.pcap = decoder.layout();
+                place.start = decoder.ordinary(bytes, place.start, &mut records.starts);
             }
-            self.records = chunk.before + chunk.len() as u64;
-            let bytes = self.window.bytes();
+            let start = place.start;
+            let offset = origin.wrapping_add(start as u64);
             match self
                 .decoder
-                .step(bytes, self.window.offset(), &mut self.findings)
+                .step(&bytes[start..], offset, &mut self.findings)
             {
                 Ok(Step::Record { length, record }) => {
-                    let start = self.window.position();
-                    match chunk.records.pcap {
-                        Some(_) => chunk.records.starts.push(start as u32),
-                        None => chunk.records.placed.push(Placed {
+                    match records.pcap {
+                        Some(_) => records.starts.push(start as u32),
+                        None => records.placed.push(Placed {
                             time: record.time,
                             start: start as u32,
                             data: (start + record.data.start) as u32,
@@ -207,55 +258,12 @@ impl CaptureReader {
                             direction: record.direction,
                         }),
                     }
-                    self.window.take(length);
+                    place.start += length;
                 }
-                Ok(Step::Skip { length }) => {
-                    self.window.take(length);
-                }
-                Ok(Step::Need { .. }) if !chunk.is_empty() => break,
-                Ok(Step::Need { bytes, part }) => {
-                    if !self.fill(bytes, part)? {
-                        return Ok(false);
-                    }
-                    origin = self.chunk_origin();
-                }
-                Err(kind) => {
-                    let error = self.end(kind);
-                    if chunk.is_empty() {
-                        return Err(error);
-                    }
-                    self.failed = Some(error);
-                    break;
-                }
+                Ok(Step::Skip { length }) => place.start += length,
+                Ok(Step::Need { bytes, part }) => return Ending::Needs(bytes, part),
+                Err(kind) => return Ending::Damage(kind),
             }
-        }
-        if self.shared.len() != self.findings.interfaces.len() {
-            self.shared = self.findings.interfaces.as_slice().into();
-        }
-        chunk.interfaces = Arc::clone(&self.shared);
-        chunk.offset = origin;
-        self.window.detach(&mut chunk.bytes);
-        Ok(true)
-    }
-
-    /// Where the window's buffer begins in the stream.
-    fn chunk_origin(&self) -> u64 {
-        self.window.offset() - self.window.position() as u64
-    }
-
-    /// Gets so many bytes to hand for a part of the file; `false` at a clean end.
-    fn fill(&mut self, bytes: usize, part: Part) -> Result<bool, CaptureError> {
-        match self.window.fill(bytes) {
-            Ok(left) if left >= bytes => Ok(true),
-            Ok(0) => {
-                self.ended = true;
-                Ok(false)
-            }
-            Ok(left) => {
-                let (needed, left) = (bytes as u64, left as u64);
-                Err(self.end(CaptureErrorKind::Ends { part, needed, left }))
-            }
-            Err(error) => Err(self.end(CaptureErrorKind::Read(error))),
         }
     }
 
@@ -277,14 +285,14 @@ impl CaptureReader {
     /// Records read so far.
     #[must_use]
     pub fn records(&self) -> u64 {
-        self.records
+        self.records - (self.chunk.len() - self.taken) as u64
     }
 
     /// Bytes read so far from the source, before decompression. Runs ahead of the records by what
     /// is buffered.
     #[must_use]
     pub fn bytes_read(&self) -> u64 {
-        self.progress.bytes()
+        self.pieces.bytes_read()
     }
 
     /// Oddities met so far that did not end the reading, the first of each kind.
@@ -299,7 +307,7 @@ impl CaptureReader {
         let file = Arc::clone(&self.findings.capture);
         CaptureError {
             file,
-            offset: self.window.offset(),
+            offset: self.offset,
             records: self.records,
             kind,
         }
@@ -311,8 +319,8 @@ impl fmt::Debug for CaptureReader {
         f.debug_struct("CaptureReader")
             .field("capture", &self.findings.capture)
             .field("format", &self.format())
-            .field("offset", &self.window.offset())
-            .field("records", &self.records)
+            .field("offset", &self.offset)
+            .field("records", &self.records())
             .finish_non_exhaustive()
     }
 }
@@ -323,6 +331,23 @@ impl fmt::Display for Format {
             Self::Pcap => "pcap",
             Self::Pcapng => "pcapng",
         })
+    }
+}
+
+/// Why no more records were found at hand.
+enum Ending {
+    /// So many bytes must be there to go on, for this part of the file.
+    Needs(usize, Part),
+    Damage(CaptureErrorKind),
+}
+
+/// The error of a file of which nothing was read.
+fn unreadable(file: Arc<str>, kind: CaptureErrorKind) -> CaptureError {
+    CaptureError {
+        file,
+        offset: 0,
+        records: 0,
+        kind,
     }
 }
 

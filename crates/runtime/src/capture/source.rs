@@ -1,7 +1,9 @@
 //! Where the bytes come from: counted as they are on disk, decompressed where they have to be.
 
 use std::{
+    fs::File,
     io::{self, BufReader, Read},
+    os::unix::fs::FileExt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -20,6 +22,21 @@ impl Progress {
     pub(super) fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+
+    pub(super) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// Whether the first bytes of a file tell it to be gzip or zstd.
+pub(super) fn is_compressed(file: &File) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    let compression = match file.read_exact_at(&mut magic, 0) {
+        Ok(()) => Compression::of(&magic),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Compression::None,
+        Err(error) => return Err(error),
+    };
+    Ok(!matches!(compression, Compression::None))
 }
 
 /// The decompressed bytes of `source`, which the first four tell to be gzip, zstd or plain.
@@ -77,7 +94,7 @@ struct Counted<R> {
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.source.read(buffer)?;
-        self.progress.0.fetch_add(count as u64, Ordering::Relaxed);
+        self.progress.add(count);
         Ok(count)
     }
 }

@@ -1,17 +1,18 @@
-//! Captures to outputs with several workers. Whoever is idle takes the next
-//! chunk from the reader, judges it, and hands its output in; outputs leave in
-//! the order of the chunks, so that the result is that of one worker.
+//! Captures to outputs with several workers. Whoever is idle claims the next
+//! piece of a capture, reads it, has it decoded in its turn, judges the records,
+//! and hands its output in; outputs leave in the order of the chunks, so that
+//! the result is that of one worker.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use portcullis_core::matcher::Matcher;
 
 use super::{Replay, ReplaySink};
-use crate::capture::{CaptureError, CaptureReader, Chunk, Format, Warning};
+use crate::capture::{CaptureError, CaptureReader, Chunk, Format, Piece, Warning};
 
 /// A worker: what it judges with, and where its results go.
 pub struct Worker<M, S> {
@@ -83,13 +84,13 @@ where
     E: Send,
 {
     let ahead = 4 * workers.len() as u64;
-    let source = Mutex::new(Source::new(captures, progress));
+    let source = Source::new(captures, progress);
     let order = Order::new(emit, ahead);
     let work = |worker: &mut Worker<M, S>| {
         let mut chunk = Chunk::new();
         let mut capture = 0;
         while !stop.load(Ordering::Relaxed) && !order.failed() {
-            let Some(next) = source.lock().next(&mut chunk) else {
+            let Some(next) = source.next(&mut chunk) else {
                 return;
             };
             if next.capture != capture {
@@ -110,7 +111,7 @@ where
         });
     }
     order.result()?;
-    let source = source.into_inner();
+    let source = source.state.into_inner();
     let finished = if source.ended {
         Finished::Whole
     } else {
@@ -121,6 +122,12 @@ where
 
 /// Where chunks come from.
 struct Source<P> {
+    state: Mutex<SourceState<P>>,
+    /// A piece was decoded.
+    decoded: Condvar,
+}
+
+struct SourceState<P> {
     waiting: VecDeque<PathBuf>,
     reader: Option<CaptureReader>,
     done: Vec<CaptureOutcome>,
@@ -144,45 +151,87 @@ struct Next {
 impl<P: FnMut(Progress)> Source<P> {
     fn new(captures: Vec<PathBuf>, progress: P) -> Self {
         Self {
-            waiting: captures.into(),
-            reader: None,
-            done: Vec::new(),
-            progress,
-            records: 0,
-            bytes: 0,
-            sequence: 0,
-            ended: false,
+            state: Mutex::new(SourceState {
+                waiting: captures.into(),
+                reader: None,
+                done: Vec::new(),
+                progress,
+                records: 0,
+                bytes: 0,
+                sequence: 0,
+                ended: false,
+            }),
+            decoded: Condvar::new(),
         }
     }
 
-    fn next(&mut self, chunk: &mut Chunk) -> Option<Next> {
+    /// Fills a chunk with the records that follow; `None` when there are no more.
+    fn next(&self, chunk: &mut Chunk) -> Option<Next> {
+        let mut state = self.state.lock();
         loop {
-            let Some(reader) = &mut self.reader else {
-                let Some(path) = self.waiting.pop_front() else {
-                    self.ended = true;
-                    return None;
-                };
-                self.open(path);
-                continue;
+            let mut piece = state.claim()?;
+            let capture = state.done.len();
+            MutexGuard::unlocked(&mut state, || chunk.read(&mut piece));
+            while state.waits(capture, &piece) {
+                self.decoded.wait(&mut state);
+            }
+            let next = state.decode(capture, piece, chunk);
+            self.decoded.notify_all();
+            if next.is_some() {
+                return next;
+            }
+        }
+    }
+}
+
+impl<P: FnMut(Progress)> SourceState<P> {
+    /// A piece of the capture being read, or else of the next one.
+    fn claim(&mut self) -> Option<Piece> {
+        loop {
+            if let Some(reader) = &mut self.reader {
+                return Some(reader.claim());
+            }
+            let Some(path) = self.waiting.pop_front() else {
+                self.ended = true;
+                return None;
             };
-            match reader.next_chunk(chunk) {
-                Ok(true) => break,
-                Ok(false) => self.close(None),
-                Err(error) => self.close(Some(error)),
+            self.open(path);
+        }
+    }
+
+    /// Whether a piece of a capture must wait for its turn.
+    fn waits(&self, capture: usize, piece: &Piece) -> bool {
+        let reader = self.reader.as_ref();
+        capture == self.done.len() && reader.is_some_and(|reader| !reader.has_turn(piece))
+    }
+
+    /// Fills a chunk from a piece; `None` if it has no records, or its capture
+    /// ended before it.
+    fn decode(&mut self, capture: usize, piece: Piece, chunk: &mut Chunk) -> Option<Next> {
+        let reader = self.reader.as_mut();
+        let reader = reader.filter(|_| capture == self.done.len())?;
+        match reader.decode(piece, chunk) {
+            Ok(true) if chunk.is_empty() => return None,
+            Ok(true) => {}
+            Ok(false) => {
+                self.close(None);
+                return None;
+            }
+            Err(error) => {
+                self.close(Some(error));
+                return None;
             }
         }
         let before = self.records + chunk.records_before();
-        if let Some(reader) = &self.reader {
-            (self.progress)(Progress {
-                records: before + chunk.len() as u64,
-                bytes: self.bytes + reader.bytes_read(),
-            });
-        }
+        (self.progress)(Progress {
+            records: before + chunk.len() as u64,
+            bytes: self.bytes + reader.bytes_read(),
+        });
         let sequence = self.sequence;
         self.sequence += 1;
         Some(Next {
             sequence,
-            capture: self.done.len(),
+            capture,
             before,
         })
     }
