@@ -66,6 +66,27 @@ impl KeyColumns {
         self.push_fields(others.fields(place % BATCH));
     }
 
+    /// Adds so many keys of others, which `copy` takes from each column of theirs
+    /// to the end of ours. With no room for all none is added.
+    #[inline(always)]
+    pub fn append_with(
+        &mut self,
+        others: &Self,
+        count: usize,
+        copy: impl FnOnce([(&Column, &mut Column); 4]),
+    ) {
+        if self.count + count > BATCH {
+            return;
+        }
+        copy([
+            (&others.sources, &mut self.sources),
+            (&others.destinations, &mut self.destinations),
+            (&others.ports, &mut self.ports),
+            (&others.kinds, &mut self.kinds),
+        ]);
+        self.count += count;
+    }
+
     #[inline(always)]
     fn push_fields(&mut self, fields: [u32; 4]) {
         let place = self.count;

@@ -144,6 +144,11 @@ impl Chunk {
         }
     }
 
+    /// The interface with this index.
+    pub(crate) fn interface(&self, index: usize) -> Option<&CaptureInterface> {
+        self.interfaces.get(index)
+    }
+
     /// The records, where they are those of a usual pcap file.
     pub(crate) fn usual(&self) -> Option<UsualRecords<'_>> {
         let layout = self.records.pcap.as_ref()?;

@@ -10,11 +10,11 @@ use portcullis_core::packet::{Ipv4Packet, KeyColumns, Missing};
 use portcullis_core::ruleset::{Chain, CounterTable, Rule, Ruleset};
 use portcullis_core::traversal::Step;
 
+use super::choose::bits;
 use super::heads::Heads;
 use super::lanes::{Lane, Merged, Waiting};
 use super::{RecordEffects, Replay, ReplaySink};
-use crate::Direction;
-use crate::capture::{CaptureInterface, Chunk};
+use crate::capture::Chunk;
 use crate::link::{LinkType, Network, network_layer};
 
 /// The memory of deciding many packets.
@@ -104,16 +104,6 @@ impl Batches {
     }
 }
 
-/// The numbers of the bits that are set.
-fn bits(set: u64) -> impl Iterator<Item = usize> {
-    let mut left = set;
-    iter::from_fn(move || {
-        let bit = left.trailing_zeros() as usize;
-        left &= left.wrapping_sub(1);
-        (bit < BATCH).then_some(bit)
-    })
-}
-
 impl Answers {
     /// Of each packet in the batch the number of its key.
     fn keys(&self) -> impl Iterator<Item = usize> {
@@ -131,19 +121,14 @@ impl<M: Matcher> Replay<M> {
             Some(records) if records.interface.link_type == LinkType::ETHERNET => {
                 for starts in records.starts.chunks(BATCH) {
                     heads.read_usual(self.unit, &records, starts, &self.placement);
-                    let origin = |_| (records.interface, None);
-                    self.heads(chunk, &heads, before, origin, sink);
+                    self.heads(chunk, &heads, before, sink);
                     heads.next();
                 }
             }
             _ => {
-                let origin = |index| {
-                    let frame = chunk.frame(index);
-                    (frame.interface, frame.direction)
-                };
                 while heads.first() < chunk.len() {
                     heads.read(self.unit, chunk, &self.placement);
-                    self.heads(chunk, &heads, before, origin, sink);
+                    self.heads(chunk, &heads, before, sink);
                     heads.next();
                 }
             }
@@ -154,33 +139,41 @@ impl<M: Matcher> Replay<M> {
     }
 
     /// Puts whole plain packets among those that wait, at a fraction of the cost
-    /// of [`read`](Self::read), and judges the others. `origin` tells the
-    /// interface and direction of a record.
-    #[inline(always)]
-    fn heads<'a>(
+    /// of [`read`](Self::read), and judges the others.
+    fn heads(&mut self, chunk: &Chunk, heads: &Heads, before: u64, sink: &mut impl ReplaySink) {
+        let mut left = heads.all();
+        while let Some(place) = bits(left).next() {
+            let alike = left & heads.alike(self.unit, place);
+            left &= !alike;
+            let signs = heads.signs(place);
+            let lane = self.lanes.find(signs).or_else(|| {
+                let interface = chunk.interface(signs.interface())?;
+                self.lanes.open(interface, signs, &mut self.placement)
+            });
+            match lane {
+                Some(lane) => self.wait(lane, heads, alike, chunk, sink),
+                None => {
+                    for place in bits(alike) {
+                        self.any(chunk, heads.first() + place, before, sink);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets a set of packets wait in a lane.
+    fn wait(
         &mut self,
-        chunk: &Chunk,
+        lane: usize,
         heads: &Heads,
-        before: u64,
-        origin: impl Fn(usize) -> (&'a CaptureInterface, Option<Direction>),
+        set: u64,
+        chunk: &Chunk,
         sink: &mut impl ReplaySink,
     ) {
-        for place in 0..heads.len() {
-            let index = heads.first() + place;
-            let (interface, direction) = origin(index);
-            let signs = heads.signs(place, direction);
-            let lane = match self.lanes.find(interface.index, signs) {
-                Some(lane) => lane,
-                None => match self.lanes.open(interface, signs, &mut self.placement) {
-                    Some(lane) => lane,
-                    None => {
-                        self.any(chunk, index, before, sink);
-                        continue;
-                    }
-                },
-            };
+        let mut left = set;
+        while left != 0 {
             let waiting = &mut self.lanes.get_mut(lane).waiting;
-            waiting.push_of(heads.packets(), place, index);
+            left &= !waiting.append(self.unit, heads.packets(), left, heads.first());
             if waiting.is_full() {
                 self.decide(lane, chunk, sink);
             }

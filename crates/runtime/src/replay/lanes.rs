@@ -5,7 +5,9 @@ use portcullis_core::batch::BATCH;
 use portcullis_core::packet::{Column, KeyColumns, PacketKey, PlainPackets};
 use portcullis_core::ruleset::{BuiltIn, Counter};
 use portcullis_core::traversal::Step;
+use portcullis_simd::Unit;
 
+use super::choose;
 use super::placement::{Guessed, Placement, Signs};
 use super::tally::Tally;
 use crate::capture::CaptureInterface;
@@ -35,7 +37,7 @@ pub(super) struct Waiting {
     /// Of each packet the bytes.
     lengths: Column,
     /// Indices of the packets' records in the chunk.
-    records: [u32; BATCH],
+    records: Column,
 }
 
 /// Packets by their keys, of equal ones in a row only one.
@@ -72,11 +74,11 @@ impl Lanes {
         &mut self.lanes[lane]
     }
 
-    /// The lane of packets with these signs from an interface; `None` where
-    /// [`open`](Self::open) must be asked.
+    /// The lane of packets with these signs; `None` where [`open`](Self::open)
+    /// must be asked.
     #[inline(always)]
-    pub(super) fn find(&self, interface: usize, signs: Signs) -> Option<usize> {
-        let lane = usize::from(self.table.get(interface)?[signs.number()]);
+    pub(super) fn find(&self, signs: Signs) -> Option<usize> {
+        let lane = usize::from(self.table.get(signs.interface())?[signs.number()]);
         (lane < self.lanes.len()).then_some(lane)
     }
 
@@ -150,25 +152,35 @@ impl Waiting {
         }
     }
 
-    /// Adds the packet that stands in a place of others. Must not be called
-    /// while [`is_full`](Self::is_full).
+    /// Adds a set of others, of which the first is that of record `first`: as many
+    /// as there is room for. Says which these are.
     #[inline(always)]
-    pub(super) fn push_of(&mut self, packets: &PlainPackets, place: usize, record: usize) {
-        self.note(packets.total_lengths()[place % BATCH], record);
-        self.keys.push_of(packets.keys(), place);
+    pub(super) fn append(
+        &mut self,
+        unit: Unit,
+        packets: &PlainPackets,
+        set: u64,
+        first: usize,
+    ) -> u64 {
+        let count = self.keys.len();
+        let set = choose::first_of(set, BATCH - count);
+        let records: Column = std::array::from_fn(|place| (first + place) as u32);
+        let (lengths, size) = (packets.total_lengths(), set.count_ones() as usize);
+        self.keys.append_with(packets.keys(), size, |[a, b, c, d]| {
+            let own = [(lengths, &mut self.lengths), (&records, &mut self.records)];
+            let [e, f] = own;
+            choose::append(unit, [a, b, c, d, e, f], set, count);
+        });
+        set
     }
 
-    /// Adds a packet by its key, likewise.
+    /// Adds a packet by its key. Must not be called while
+    /// [`is_full`](Self::is_full).
     pub(super) fn push(&mut self, key: &PacketKey, length: u16, record: usize) {
-        self.note(u32::from(length), record);
-        self.keys.push(key);
-    }
-
-    #[inline(always)]
-    fn note(&mut self, length: u32, record: usize) {
         let place = self.keys.len() % BATCH;
-        self.lengths[place] = length;
+        self.lengths[place] = u32::from(length);
         self.records[place] = record as u32;
+        self.keys.push(key);
     }
 
     /// Whether the packets must be decided before others are added.

@@ -12,6 +12,7 @@
 //! tests hold the two together.
 
 mod batches;
+mod choose;
 mod heads;
 mod interfaces;
 mod lanes;

@@ -104,16 +104,15 @@ impl Placement {
         self.steps_of(way, record.interface, loopback, steps)
     }
 
-    /// What tells the ways of received packets, but for the direction of each.
-    /// `groups` is 1 for those that the link layer sends to many, and holds the
-    /// signs afterwards.
+    /// What tells the ways of received packets: adds to what the frames tell, as
+    /// [`Signs::of_frame`] has it.
     #[inline(always)]
-    pub(super) fn signs(&self, keys: &KeyColumns, groups: &mut Column) {
+    pub(super) fn signs(&self, keys: &KeyColumns, signs: &mut Column) {
         let mut sides = [0; BATCH];
         if let Chains::Local(local) = &self.chains {
             local.sides_each(keys.sources(), keys.destinations(), &mut sides);
         }
-        for ((sign, side), destination) in groups.iter_mut().zip(sides).zip(keys.destinations()) {
+        for ((sign, side), destination) in signs.iter_mut().zip(sides).zip(keys.destinations()) {
             *sign |= side << 1 | u32::from(is_group(*destination));
         }
     }
@@ -130,7 +129,7 @@ impl Placement {
             }
             Chains::Steps(_) => None,
             Chains::One(chain) => Some(Way::Chain(*chain)),
-            Chains::Direction => Some(Way::Directed(match signs.0 >> 3 {
+            Chains::Direction => Some(Way::Directed(match signs.0 >> 3 & 3 {
                 0 => None,
                 1 => Some(Direction::Inbound),
                 _ => Some(Direction::Outbound),
@@ -188,30 +187,42 @@ pub(super) enum Way {
 }
 
 /// What tells the way of a plain packet, in a few bits, so that it can be looked
-/// up: the frame's direction, and whether the packet comes from here, goes here,
-/// and goes to many.
+/// up: the interface and direction of its frame, and whether the packet comes from
+/// here, goes here, and goes to many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Signs(u8);
+pub(super) struct Signs(u32);
 
 impl Signs {
-    /// Signs as [`Placement::signs`] gives them, of a packet whose frame went in
-    /// a direction.
-    #[inline(always)]
-    pub(super) fn new(sign: u32, direction: Option<Direction>) -> Self {
-        let direction = direction.map_or(0, |direction| 1 + direction as u8);
-        Self(direction << 3 | sign as u8)
-    }
-
-    /// How many there are.
+    /// How many there are for each interface.
     pub(super) const NUMBERS: usize = 64;
     /// The bit of packets that must be judged on their own, whatever else they
     /// show.
     pub(super) const ALONE: u32 = 5;
 
-    /// Tells them apart.
+    /// What the frame tells, for [`Placement::signs`]: the index of its interface,
+    /// its direction, and whether the link layer sends it to many.
+    #[inline(always)]
+    pub(super) fn of_frame(interface: usize, direction: Option<Direction>, group: bool) -> u32 {
+        let direction = direction.map_or(0, |direction| 1 + direction as u32);
+        (interface as u32) << 8 | direction << 3 | u32::from(group)
+    }
+
+    /// Signs as [`Placement::signs`] gives them.
+    #[inline(always)]
+    pub(super) fn new(signs: u32) -> Self {
+        Self(signs)
+    }
+
+    /// The interface's index.
+    #[inline(always)]
+    pub(super) fn interface(self) -> usize {
+        (self.0 >> 8) as usize
+    }
+
+    /// Tells apart those of one interface.
     #[inline(always)]
     pub(super) fn number(self) -> usize {
-        usize::from(self.0) % Self::NUMBERS
+        self.0 as usize % Self::NUMBERS
     }
 }
 

@@ -9,6 +9,7 @@ use portcullis_core::packet::{Column, PlainPackets, RawColumns};
 use portcullis_simd::{Avx2, Avx512};
 use portcullis_simd::{Portable, Unit, Work};
 
+use super::choose;
 use super::placement::{Placement, Signs};
 use crate::Direction;
 use crate::capture::{Chunk, Frame, Head, UsualRecords};
@@ -19,8 +20,7 @@ pub(super) struct Heads {
     /// Index of the first record in the chunk.
     first: usize,
     packets: PlainPackets,
-    /// Whether the link layer sends them to many, then what
-    /// [`Placement::signs`] says.
+    /// What the frames tell, then what [`Placement::signs`] says.
     signs: Column,
 }
 
@@ -34,11 +34,6 @@ impl Heads {
         }
     }
 
-    /// How many records there are.
-    pub(super) fn len(&self) -> usize {
-        self.packets.len()
-    }
-
     /// Index of the first one in the chunk.
     pub(super) fn first(&self) -> usize {
         self.first
@@ -48,10 +43,21 @@ impl Heads {
         &self.packets
     }
 
-    /// The signs of a packet whose frame went in a direction.
+    /// The signs of a packet.
     #[inline(always)]
-    pub(super) fn signs(&self, place: usize, direction: Option<Direction>) -> Signs {
-        Signs::new(self.signs[place % BATCH], direction)
+    pub(super) fn signs(&self, place: usize) -> Signs {
+        Signs::new(self.signs[place % BATCH])
+    }
+
+    /// A set of all packets, in bits.
+    pub(super) fn all(&self) -> u64 {
+        choose::first(self.packets.len())
+    }
+
+    /// Which packets have the signs of this one.
+    #[inline(always)]
+    pub(super) fn alike(&self, unit: Unit, place: usize) -> u64 {
+        choose::equal(unit, &self.signs, self.signs[place % BATCH])
     }
 
     /// Makes room for the records that follow.
@@ -81,7 +87,9 @@ impl Heads {
     pub(super) fn read(&mut self, unit: Unit, chunk: &Chunk, placement: &Placement) {
         let indices = self.first..chunk.len().min(self.first + BATCH);
         for index in indices {
-            self.push(plain_head(&chunk.frame(index)));
+            let frame = chunk.frame(index);
+            let origin = (frame.interface.index, frame.direction);
+            self.push(plain_head(&frame), origin);
         }
         unit.run(Read {
             heads: self,
@@ -91,13 +99,16 @@ impl Heads {
 
     /// Adds a plain frame and the length of its packet, or another record.
     #[inline(always)]
-    fn push(&mut self, head: Option<(PlainFrame<'_>, u32)>) {
+    fn push(
+        &mut self,
+        head: Option<(PlainFrame<'_>, u32)>,
+        (interface, direction): (usize, Option<Direction>),
+    ) {
         let place = self.packets.len();
+        let group = head.as_ref().is_some_and(|(frame, _)| frame.group);
+        self.signs[place % BATCH] = Signs::of_frame(interface, direction, group);
         match head {
-            Some((frame, length)) => {
-                self.signs[place % BATCH] = u32::from(frame.group);
-                self.packets.push(Some(frame.packet), length);
-            }
+            Some((frame, length)) => self.packets.push(Some(frame.packet), length),
             None => self.packets.push(None, 0),
         }
     }
@@ -131,9 +142,10 @@ impl<S: Gather> Work<S> for ReadUsual<'_, '_> {
         match gathered {
             Some(()) => packets.set_len(BATCH),
             None => {
+                let origin = (self.records.interface.index, None);
                 for start in self.starts {
                     let head = self.records.head(*start);
-                    self.heads.push(head.and_then(ethernet_head));
+                    self.heads.push(head.and_then(ethernet_head), origin);
                 }
             }
         }
