@@ -89,6 +89,73 @@ fn any_number_of_threads_writes_the_same() {
     }
 }
 
+/// Captures of several pieces each, of which some end early or are damaged: which
+/// worker gets which piece must not show.
+#[test]
+fn any_number_of_threads_says_the_same_of_damage() {
+    let scratch = Scratch::new();
+    let whole = many_packets();
+    // The length of a captured frame, two thirds on.
+    let (most, damage) = (whole.len() - 7, 2 * whole.len() / 3 / RECORD * RECORD + 8);
+    let mut damaged = whole.clone();
+    damaged[24 + damage..][..4].fill(0xff);
+    let empty: &[u8] = &whole[..24];
+    let files = [
+        ("whole.pcap", &whole[..]),
+        ("cut.pcap", &whole[..most]),
+        ("empty.pcap", empty),
+        ("damaged.pcap", &damaged),
+        ("header.pcap", &whole[..20]),
+        ("again.pcap", &whole),
+    ];
+    for (name, bytes) in files {
+        fs::write(scratch.path(name), bytes).unwrap();
+    }
+    let mut captures = files.map(|(name, _)| PathBuf::from(name)).to_vec();
+    captures.insert(2, "missing.pcap".into());
+    let results = ["1", "2", "3", "7"].map(|threads| {
+        let output = run(scratch.replay(&captures).args(["--threads", threads]));
+        assert_eq!(output.status.code(), Some(2));
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(messages.lines().count(), 4, "{messages}");
+        (output.stdout, messages)
+    });
+    for result in &results[1..] {
+        assert!(*result == results[0]);
+    }
+}
+
+/// Bytes of one record of [`many_packets`].
+const RECORD: usize = 16 + 60;
+
+/// A pcap file of 4 MB, each packet with another source.
+fn many_packets() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65535, 1] {
+        bytes.extend(word.to_le_bytes());
+    }
+    for number in 0..4_000_000 / RECORD as u32 {
+        for word in [number / 1000, number % 1000, 60, 60] {
+            bytes.extend(word.to_le_bytes());
+        }
+        let mut frame = [0; 60];
+        frame[12..14].copy_from_slice(&[8, 0]);
+        let header: &[u8] = &[0x45, 0, 0, 46, 0, 0, 0x40, 0, 64, 17, 0, 0];
+        frame[14..26].copy_from_slice(header);
+        frame[26..30].copy_from_slice(&number.to_be_bytes());
+        frame[30..34].copy_from_slice(&[198, 51, 100, 1]);
+        let words = frame[14..34].chunks(2);
+        let sum: u32 = words
+            .map(|it| u32::from(it[0]) << 8 | u32::from(it[1]))
+            .sum();
+        let sum = (sum & 0xffff) + (sum >> 16);
+        let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+        frame[24..26].copy_from_slice(&sum.to_be_bytes());
+        bytes.extend(frame);
+    }
+    bytes
+}
+
 #[test]
 fn written_captures_hold_what_the_verdicts_count() {
     let scratch = Scratch::new();

@@ -130,3 +130,59 @@ fn a_failing_source_gives_its_records_first() {
         "disk: at byte 45: cannot read on: the disk is on fire, after 1 record"
     );
 }
+
+/// Gives at most so many bytes at a time.
+struct Slices<'a>(&'a [u8], usize);
+
+impl Read for Slices<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = buffer.len().min(self.1);
+        self.0.read(&mut buffer[..most])
+    }
+}
+
+/// A record may begin in one piece of a file and end several pieces later.
+#[test]
+fn records_longer_than_any_buffer_are_read() {
+    let order = Order::Little;
+    let lengths = [
+        60, 65_536, 60, 70_000, 1_048_560, 1, 3_500_000, 0, 2_097_152, 60,
+    ];
+    let mut capture = pcap_header(order, MICROSECONDS, 4_000_000, 1);
+    let mut places = Vec::new();
+    for (number, length) in lengths.iter().cycle().take(25).enumerate() {
+        places.push((capture.len(), *length));
+        let data = vec![number as u8; *length];
+        capture.extend(pcap_record(order, number as u32, 0, &data));
+    }
+    let last = capture.len() - 16 - 1_048_560;
+    let cuts = [last + 15, last + 17, last, last - 100_000];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for end in cuts.into_iter().chain([capture.len()]) {
+        let bytes = &capture[..end];
+        std::fs::write(file.path(), bytes).unwrap();
+        let (records, error) = read_all(&mut CaptureReader::open(file.path()).unwrap());
+        let whole = |(start, length): &&(usize, usize)| start + 16 + length <= end;
+        let expected: Vec<_> = places.iter().take_while(whole).copied().collect();
+        let found: Vec<_> = records
+            .iter()
+            .map(|it| (it.offset as usize, it.data.len()))
+            .collect();
+        assert_eq!(found, expected);
+        for (number, record) in records.iter().enumerate() {
+            assert!(record.data.iter().all(|byte| usize::from(*byte) == number));
+        }
+        assert_eq!(error.is_some(), end != last && end != capture.len());
+        // Leaked, as sources outlive the test.
+        let bytes: &'static [u8] = bytes.to_vec().leak();
+        for slice in [1000, 100_000, usize::MAX] {
+            let mut slowly = CaptureReader::new(Slices(bytes, slice), "slices").unwrap();
+            let (again, other_error) = read_all(&mut slowly);
+            assert!(again == records);
+            let message = |error: &Option<_>| error.as_ref().map(|error| format!("{error}"));
+            let expected =
+                message(&error).map(|it| it.replace(file.path().to_str().unwrap(), "slices"));
+            assert_eq!(message(&other_error), expected);
+        }
+    }
+}

@@ -9,6 +9,7 @@ use portcullis_core::matcher::{Ending, Matcher, Place, Trace};
 use portcullis_core::packet::{Ipv4Packet, KeyColumns, Missing};
 use portcullis_core::ruleset::{Chain, CounterTable, Rule, Ruleset};
 use portcullis_core::traversal::Step;
+use portcullis_simd::Unit;
 
 use super::choose::bits;
 use super::heads::Heads;
@@ -54,7 +55,7 @@ impl Batches {
     }
 
     /// Decides all packets that wait at every step that they come to.
-    fn ask(&mut self, matcher: &impl Matcher, steps: &[Step], waiting: &Waiting) {
+    fn ask(&mut self, unit: Unit, matcher: &impl Matcher, steps: &[Step], waiting: &Waiting) {
         while self.answers.len() < steps.len() {
             self.answers.push(Answers {
                 batch: Batch::new(),
@@ -67,7 +68,7 @@ impl Batches {
         else {
             return;
         };
-        self.merged.take(waiting);
+        self.merged.take(unit, waiting);
         matcher.decide_columns(first, self.merged.keys(), &mut answers.batch, trace);
         let (mut before, mut answers) = (first, &*answers);
         for (step, next) in on.iter().zip(later) {
@@ -227,7 +228,8 @@ impl<M: Matcher> Replay<M> {
         if waiting.len() == 0 {
             return;
         }
-        self.batches.ask(self.judge.matcher(), steps, waiting);
+        self.batches
+            .ask(self.unit, self.judge.matcher(), steps, waiting);
         let loud = match sink.wants_rulings() {
             true => u64::MAX,
             false => self.batches.loud(steps.len(), &self.counters),
