@@ -8,6 +8,7 @@
 mod attack;
 mod bridge;
 mod confine;
+mod faults;
 mod frames;
 mod golden;
 mod host;
@@ -252,6 +253,21 @@ const TESTS: &[(&str, Place, Test)] = &[
         "a queue closes again when its tables are flushed",
         ROUTED,
         attack::flushed,
+    ),
+    (
+        "a host's interface that goes away and comes again is followed",
+        AT_HOME,
+        faults::host_interface,
+    ),
+    (
+        "a router's interface that goes away and comes again is followed",
+        ROUTED,
+        faults::queue_interface,
+    ),
+    (
+        "without its control socket a firewall judges and ends as before",
+        BETWEEN,
+        faults::control_socket,
     ),
 ];
 

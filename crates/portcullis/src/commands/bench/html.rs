@@ -64,6 +64,7 @@ fn row(measurement: &Measurement) -> Row<'_> {
 }
 
 /// What the figures depend on, as far as the machine says.
+#[expect(clippy::disallowed_methods, reason = "the date of a report")]
 fn machine(measurements: &[Measurement]) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

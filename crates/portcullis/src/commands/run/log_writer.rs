@@ -138,6 +138,7 @@ impl LogWriter {
         }
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the time in a line of text")]
     fn write(&mut self, events: &[LogEvent]) {
         let time = Zoned::now().strftime("%b %e %H:%M:%S").to_string();
         for (_, output) in &mut self.outputs {

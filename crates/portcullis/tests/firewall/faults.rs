@@ -1,0 +1,99 @@
+//! What fails around a running firewall.
+
+use std::fs;
+
+use libtest_mimic::Failed;
+
+use crate::net::{AWAY, CLIENT, FIREWALL, HOME, Net, SERVER, Server, ip, run, same, wait_for};
+
+/// Only pings cross.
+const PINGS: &str = "ipchains -P input DENY\nipchains -P output DENY\nipchains -P forward DENY\n\
+                     ipchains -A input -p icmp -j ACCEPT\nipchains -A output -p icmp -j ACCEPT\n\
+                     ipchains -A forward -p icmp -j ACCEPT\n";
+
+/// A host's interface goes away under load; another of its name is guarded.
+pub(crate) fn host_interface(net: &Net) -> Result<(), Failed> {
+    let _firewall = net.start(PINGS, &["--host", "eth0"]);
+    let load = flood(net);
+    wait_for(|| net.ping(1) == 1);
+    net.ip(CLIENT, "link delete eth0");
+    same(net.ping(1), 0)?;
+    same(net.status()["generation"].as_u64(), Some(1))?;
+    let (client, server) = (net.name(CLIENT), net.name(SERVER));
+    ip(&format!(
+        "link add eth0 netns {client} type veth peer name eth0 netns {server}"
+    ));
+    for (machine, address) in [(CLIENT, HOME), (SERVER, AWAY)] {
+        net.ip(machine, &format!("address add {address}/24 dev eth0"));
+        net.ip(machine, "link set eth0 up");
+    }
+    drop(load);
+    only_pings_cross(net, SERVER, HOME)
+}
+
+/// A router's interface goes away under load and comes again.
+pub(crate) fn queue_interface(net: &Net) -> Result<(), Failed> {
+    let _firewall = net.start(PINGS, &["--queue"]);
+    let load = flood(net);
+    wait_for(|| net.ping(1) == 1);
+    net.ip(FIREWALL, "link delete f1");
+    same(net.ping(1), 0)?;
+    same(net.status()["generation"].as_u64(), Some(1))?;
+    let (firewall, server) = (net.name(FIREWALL), net.name(SERVER));
+    ip(&format!(
+        "link add eth0 netns {server} type veth peer name f1 netns {firewall}"
+    ));
+    net.ip(SERVER, &format!("address add {AWAY}/24 dev eth0"));
+    net.ip(FIREWALL, "address add 10.9.0.1/24 dev f1");
+    net.ip(SERVER, "link set eth0 up");
+    net.ip(FIREWALL, "link set f1 up");
+    net.ip(SERVER, "route add 10.8.0.0/24 via 10.9.0.1");
+    drop(load);
+    only_pings_cross(net, CLIENT, AWAY)
+}
+
+/// Somebody removes the control socket: packets are judged as before, the commands say what they
+/// miss, and a signal still reloads and ends.
+pub(crate) fn control_socket(net: &Net) -> Result<(), Failed> {
+    let mut firewall = net.start(PINGS, &["--bridge", "f0:f1"]);
+    same(net.ping(1), 1)?;
+    fs::remove_file(net.path("socket")).unwrap();
+    same(net.ping(1), 1)?;
+    let output = net.control(&["status"]);
+    same(output.status.code(), Some(2))?;
+    let message = String::from_utf8(output.stderr).unwrap();
+    same(message.contains("socket"), true).map_err(|_| Failed::from(message))?;
+    fs::write(net.path("rules"), "ipchains -P forward DENY\n").unwrap();
+    firewall.signal("HUP");
+    wait_for(|| net.ping(1) == 0);
+    firewall.signal("TERM");
+    same(firewall.wait(), Some(0))
+}
+
+/// Datagrams from the client, as many as it can send.
+fn flood(net: &Net) -> Server {
+    let mut load = net.peer(CLIENT, &["--send-datagrams", "100000000", "0"]);
+    Server {
+        child: load.spawn().unwrap(),
+    }
+}
+
+/// Whether the rules still say what crosses: pings, and TCP only once it is let in.
+fn only_pings_cross(net: &Net, from: usize, to: &str) -> Result<(), Failed> {
+    // The new interface may need a moment.
+    wait_for(|| net.ping_from(from, to, 1) == 1);
+    let at = if to == HOME { CLIENT } else { SERVER };
+    let _server = net.serve(at, &["--serve", to]);
+    let fetch = || {
+        let this = std::env::current_exe().unwrap();
+        let mut fetch = net.inside(from, "timeout");
+        run(fetch.arg("2").arg(this).args(["--fetch", to]))
+            .status
+            .success()
+    };
+    same(fetch(), false)?;
+    for chain in ["input", "output", "forward"] {
+        net.ipchains(&format!("-A {chain} -p tcp -j ACCEPT"));
+    }
+    same(fetch(), true)
+}
