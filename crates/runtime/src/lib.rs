@@ -21,5 +21,6 @@ pub mod link;
 pub mod live;
 pub mod replay;
 pub mod store;
+mod sync;
 
 pub use direction::Direction;

@@ -8,7 +8,6 @@ mod log;
 #[cfg(all(test, feature = "shuttle"))]
 mod model;
 mod stats;
-mod sync;
 mod worker;
 
 use std::collections::HashMap;
@@ -22,7 +21,7 @@ pub use log::{LogChannel, LogEvent, LogLimit};
 pub use stats::{Figure, Stats};
 pub use worker::{Fate, Judging, Worker};
 
-use sync::{Mutex, RwLock, thread};
+use crate::sync::{Mutex, RwLock, thread};
 
 /// The rules that are in force, for any number of workers.
 #[derive(Debug)]

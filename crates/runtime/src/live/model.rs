@@ -1,6 +1,6 @@
 //! The swap of rules, the counters and the log channel, in thousands of orders of what threads do.
 //!
-//! `cargo test -p portcullis-runtime --features shuttle --lib live::model`
+//! `cargo test -p portcullis-runtime --features shuttle --lib model`
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

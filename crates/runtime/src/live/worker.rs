@@ -11,8 +11,8 @@ use portcullis_core::ruleset::{BuiltIn, CounterTable, Ruleset, Verdict};
 use portcullis_core::traversal::Step;
 
 use super::log::Bucket;
-use super::sync::MutexGuard;
 use super::{Generation, LiveRuleset, LogChannel, LogEvent, LogLimit};
+use crate::sync::MutexGuard;
 
 /// Judges packets by the rules that are in force.
 #[derive(Debug)]

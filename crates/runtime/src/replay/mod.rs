@@ -16,6 +16,8 @@ mod choose;
 mod heads;
 mod interfaces;
 mod lanes;
+#[cfg(all(test, feature = "shuttle"))]
+mod model;
 mod pipeline;
 mod placement;
 mod tally;

@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use portcullis_core::matcher::Matcher;
 
 use super::{Replay, ReplaySink};
 use crate::capture::{CaptureError, CaptureReader, Chunk, Format, Piece, Warning};
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// A worker: what it judges with, and where its results go.
 pub struct Worker<M, S> {
@@ -313,10 +312,12 @@ impl<O, E, F: FnMut(O) -> Result<(), E>> Order<O, F, E> {
         }
         state.early.insert(sequence, output);
         let turn = state.next;
-        while let Some(output) = state.take_next() {
+        // Nothing goes out after what could not: there would be a gap.
+        while state.error.is_none()
+            && let Some(output) = state.take_next()
+        {
             if let Err(error) = (state.emit)(output) {
-                state.error.get_or_insert(error);
-                state.early.clear();
+                state.error = Some(error);
             }
         }
         if state.next != turn {
