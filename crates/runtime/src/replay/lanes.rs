@@ -166,8 +166,8 @@ impl Waiting {
         }
     }
 
-    /// Adds a set of others, of which the first is that of record `first`: as many
-    /// as there is room for. Says which these are.
+    /// Adds a set of packets, the first ones if there is no room for all, and says
+    /// which were added. `first` is the index of the record in place 0.
     #[inline(always)]
     pub(super) fn append(
         &mut self,
@@ -179,11 +179,11 @@ impl Waiting {
         let count = self.keys.len();
         let set = choose::first_of(set, BATCH - count);
         let records: Column = std::array::from_fn(|place| (first + place) as u32);
-        let (lengths, size) = (packets.total_lengths(), set.count_ones() as usize);
+        let size = set.count_ones() as usize;
         self.keys.append_with(packets.keys(), size, |[a, b, c, d]| {
-            let own = [(lengths, &mut self.lengths), (&records, &mut self.records)];
-            let [e, f] = own;
-            choose::append(unit, [a, b, c, d, e, f], set, count);
+            let lengths = (packets.total_lengths(), &mut self.lengths);
+            let records = (&records, &mut self.records);
+            choose::append(unit, [a, b, c, d, lengths, records], set, count);
         });
         set
     }
