@@ -28,7 +28,10 @@ pub(crate) fn host_interface(net: &Net) -> Result<(), Failed> {
         net.ip(machine, "link set eth0 up");
     }
     drop(load);
-    only_pings_cross(net, SERVER, HOME)
+    only_pings_cross(net, SERVER, HOME)?;
+    let messages = net.text("messages");
+    let told = messages.matches("there is no interface eth0").count();
+    same(told, 1).map_err(|_| Failed::from(messages))
 }
 
 /// A router's interface goes away under load and comes again.

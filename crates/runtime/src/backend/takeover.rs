@@ -172,13 +172,20 @@ impl Takeover {
     }
 
     /// Moves over what the interface was given meanwhile, by a program that only knows its name;
-    /// whether that was something.
+    /// whether that was something. The near end gets the MAC of an interface that came anew, as
+    /// neighbours may have learned it.
     ///
     /// # Errors
     ///
     /// If that does not work.
     pub fn renew(&self) -> Result<bool, TakeoverError> {
         let link = Link::of(&self.interface)?;
+        let near = &self.ends.near;
+        if let Some(mac) = &link.address
+            && link.address != Link::of(near)?.address
+        {
+            ip(&["link", "set", near, "address", mac])?;
+        }
         let found = link.addr_info.iter().any(|it| it.family == "inet");
         if found {
             self.moved(&self.interface, &self.ends.near)?;

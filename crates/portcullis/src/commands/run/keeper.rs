@@ -221,11 +221,14 @@ pub(crate) fn keep(args: &KeepArgs) -> anyhow::Result<u8> {
     };
     writeln!(out, "{READY}{a} {b}{before}")?;
     let mut news = Announcements::open()?;
+    let mut told = None;
     loop {
-        // What happened before we listened is found at once.
-        if let Err(error) = held.renew() {
-            tell(format_args!("portcullis: {error:#}"));
+        // What happened before we listened is found at once. What is wrong for long is said once.
+        let wrong = held.renew().err().map(|error| format!("{error:#}"));
+        if let Some(error) = wrong.as_ref().filter(|_| wrong != told) {
+            tell(format_args!("portcullis: {error}"));
         }
+        told = wrong;
         if news.wait(io::stdin().as_fd(), PREFIX)? == News::Other {
             break;
         }
