@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
+use super::raw_socket::namespace_cookie;
+
 /// Where locked files lie; whoever may write there is root.
 const FOLDER: &str = "/run/portcullis";
 /// How long one is waited for that was killed and is not quite gone.
@@ -61,7 +63,12 @@ pub(super) fn file(what: &str) -> io::Result<PathBuf> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error),
     }
-    let namespace = fs::metadata("/proc/self/ns/net")?.ino();
+    // Inode numbers of namespaces that are gone are given out again, and then what was remembered
+    // of an interface would be another's.
+    let namespace = match namespace_cookie() {
+        Some(cookie) => format!("c{cookie}"),
+        None => fs::metadata("/proc/self/ns/net")?.ino().to_string(),
+    };
     Ok(folder.join(format!("{namespace}-{what}")))
 }
 

@@ -10,6 +10,7 @@ use std::ffi::CString;
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -289,6 +290,25 @@ pub(super) fn overflow(socket: BorrowedFd<'_>) -> u64 {
         )
     };
     if result == 0 { u64::from(counts[1]) } else { 0 }
+}
+
+/// What tells this network namespace from all others since the machine was started, also from those
+/// that are gone; `None` before Linux 5.14. socket(7), `SO_NETNS_COOKIE`.
+pub(super) fn namespace_cookie() -> Option<u64> {
+    let socket = UnixDatagram::unbound().ok()?;
+    let mut cookie = 0u64;
+    let mut size = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: the number lives as long as the call and its size is right.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut size,
+        )
+    };
+    (result == 0).then_some(cookie)
 }
 
 fn done(result: libc::c_int) -> io::Result<()> {
