@@ -95,7 +95,6 @@ mod tests {
         assert_eq!(second.kind(), io::ErrorKind::WouldBlock);
         drop(first);
         drop(Claim::take(&what).unwrap());
-        let name = fs::metadata("/proc/self/ns/net").unwrap().ino();
-        fs::remove_file(format!("{FOLDER}/{name}-{what}")).unwrap();
+        fs::remove_file(file(&what).unwrap()).unwrap();
     }
 }
