@@ -132,10 +132,7 @@ pub(crate) fn ports(net: &Net) -> Result<(), Failed> {
     // Another interface of the same name is followed, and guarded.
     net.ip(FIREWALL, "link delete f1");
     same(net.ping(1), 0)?;
-    let (firewall, server) = (net.name(FIREWALL), net.name(SERVER));
-    crate::net::ip(&format!(
-        "link add eth0 netns {server} type veth peer name f1 netns {firewall}"
-    ));
+    net.cable(SERVER, (FIREWALL, "f1"));
     net.ip(SERVER, &format!("address add {AWAY}/24 dev eth0"));
     net.ip(SERVER, "link set eth0 up");
     net.ip(FIREWALL, "link set f1 up");

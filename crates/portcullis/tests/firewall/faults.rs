@@ -4,7 +4,7 @@ use std::fs;
 
 use libtest_mimic::Failed;
 
-use crate::net::{AWAY, CLIENT, FIREWALL, HOME, Net, SERVER, Server, ip, run, same, wait_for};
+use crate::net::{AWAY, CLIENT, FIREWALL, HOME, Net, SERVER, Server, run, same, wait_for};
 
 /// Only pings cross.
 const PINGS: &str = "ipchains -P input DENY\nipchains -P output DENY\nipchains -P forward DENY\n\
@@ -19,14 +19,8 @@ pub(crate) fn host_interface(net: &Net) -> Result<(), Failed> {
     net.ip(CLIENT, "link delete eth0");
     same(net.ping(1), 0)?;
     same(net.status()["generation"].as_u64(), Some(1))?;
-    let (client, server) = (net.name(CLIENT), net.name(SERVER));
-    ip(&format!(
-        "link add eth0 netns {client} type veth peer name eth0 netns {server}"
-    ));
-    for (machine, address) in [(CLIENT, HOME), (SERVER, AWAY)] {
-        net.ip(machine, &format!("address add {address}/24 dev eth0"));
-        net.ip(machine, "link set eth0 up");
-    }
+    net.cable(CLIENT, (SERVER, "eth0"));
+    net.address();
     drop(load);
     only_pings_cross(net, SERVER, HOME)?;
     let messages = net.text("messages");
@@ -42,10 +36,7 @@ pub(crate) fn queue_interface(net: &Net) -> Result<(), Failed> {
     net.ip(FIREWALL, "link delete f1");
     same(net.ping(1), 0)?;
     same(net.status()["generation"].as_u64(), Some(1))?;
-    let (firewall, server) = (net.name(FIREWALL), net.name(SERVER));
-    ip(&format!(
-        "link add eth0 netns {server} type veth peer name f1 netns {firewall}"
-    ));
+    net.cable(SERVER, (FIREWALL, "f1"));
     net.ip(SERVER, &format!("address add {AWAY}/24 dev eth0"));
     net.ip(FIREWALL, "address add 10.9.0.1/24 dev f1");
     net.ip(SERVER, "link set eth0 up");

@@ -35,12 +35,9 @@ impl Net {
     /// The firewall is a machine of its own between the others.
     pub(crate) fn between(number: usize) -> Self {
         let net = Self::machines(number, FIREWALL);
-        let [client, server, firewall] = &net.names;
-        for (machine, port) in [(client, "f0"), (server, "f1")] {
-            ip(&format!(
-                "link add eth0 netns {machine} type veth peer name {port} netns {firewall}"
-            ));
-            ip(&format!("-n {firewall} link set {port} up"));
+        for (machine, port) in [(CLIENT, "f0"), (SERVER, "f1")] {
+            net.cable(machine, (FIREWALL, port));
+            net.ip(FIREWALL, &format!("link set {port} up"));
         }
         net.address();
         net
@@ -49,10 +46,7 @@ impl Net {
     /// The firewall is on the client, whose other end is the server.
     pub(crate) fn at_home(number: usize) -> Self {
         let net = Self::machines(number, CLIENT);
-        let [client, server, _] = &net.names;
-        ip(&format!(
-            "link add eth0 netns {client} type veth peer name eth0 netns {server}"
-        ));
+        net.cable(CLIENT, (SERVER, "eth0"));
         net.address();
         net
     }
@@ -60,11 +54,8 @@ impl Net {
     /// The firewall is a router: the client is 10.8.0.2 behind its port `f0`, the server at `f1`.
     pub(crate) fn routed(number: usize) -> Self {
         let net = Self::machines(number, FIREWALL);
-        let [client, server, firewall] = &net.names;
-        for (machine, port) in [(client, "f0"), (server, "f1")] {
-            ip(&format!(
-                "link add eth0 netns {machine} type veth peer name {port} netns {firewall}"
-            ));
+        for (machine, port) in [(CLIENT, "f0"), (SERVER, "f1")] {
+            net.cable(machine, (FIREWALL, port));
         }
         for (machine, port, address) in [
             (CLIENT, "eth0", "10.8.0.2/24"),
@@ -102,16 +93,20 @@ impl Net {
         net
     }
 
-    fn address(&self) {
-        for (machine, address) in [(CLIENT, HOME), (SERVER, AWAY)] {
-            let name = &self.names[machine];
-            ip(&format!("-n {name} address add {address}/24 dev eth0"));
-            ip(&format!("-n {name} link set eth0 up"));
-        }
+    /// Joins `eth0` of a machine, which is made, and such a port of another one.
+    pub(crate) fn cable(&self, machine: usize, (other, port): (usize, &str)) {
+        let [machine, other] = [machine, other].map(|it| &self.names[it]);
+        ip(&format!(
+            "link add eth0 netns {machine} type veth peer name {port} netns {other}"
+        ));
     }
 
-    pub(crate) fn name(&self, machine: usize) -> &str {
-        &self.names[machine]
+    /// Gives both ends their addresses in one network.
+    pub(crate) fn address(&self) {
+        for (machine, address) in [(CLIENT, HOME), (SERVER, AWAY)] {
+            self.ip(machine, &format!("address add {address}/24 dev eth0"));
+            self.ip(machine, "link set eth0 up");
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
