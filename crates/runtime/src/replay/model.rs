@@ -90,19 +90,27 @@ fn worker() -> Worker<Reference, Numbers> {
     }
 }
 
+/// Does it with three workers and the captures.
+fn in_many_orders(
+    check: impl Fn(Vec<PathBuf>, [Worker<Reference, Numbers>; 3]) + Clone + Send + Sync + 'static,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = captures(&folder);
+    let check = move || check(paths.clone(), [worker(), worker(), worker()]);
+    shuttle::check_random(check.clone(), ORDERS);
+    shuttle::check_pct(check, ORDERS, 3);
+}
+
 #[test]
 fn every_record_is_judged_once_and_in_order() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let paths = captures(&folder);
-    let check = move || {
-        let mut workers = [worker(), worker(), worker()];
+    in_many_orders(|paths, mut workers| {
         let mut numbers = Vec::new();
         let emit = |output: Vec<u64>| {
             numbers.extend(output);
             Ok::<(), ()>(())
         };
         let stop = AtomicBool::new(false);
-        let (outcomes, _) = run(paths.clone(), &mut workers, &stop, |_| {}, emit).unwrap();
+        let (outcomes, _) = run(paths, &mut workers, &stop, |_| {}, emit).unwrap();
         let records: Vec<_> = outcomes.iter().map(|it| it.records).collect();
         assert_eq!(records, [12, 5, 0, 2, 0]);
         let errors: Vec<_> = outcomes.iter().map(|it| it.error.is_some()).collect();
@@ -111,28 +119,21 @@ fn every_record_is_judged_once_and_in_order() {
         assert!(numbers.iter().copied().eq(expected), "{numbers:?}");
         let judged: u64 = workers.iter().map(|it| it.replay.tally().records).sum();
         assert_eq!(judged, 19);
-    };
-    shuttle::check_random(check.clone(), ORDERS);
-    shuttle::check_pct(check, ORDERS, 3);
+    });
 }
 
-/// Whoever is stopped half way, the others end too, and what was handed in is in order.
+/// The others end too, and nothing goes out after what could not.
 #[test]
 fn a_failing_output_ends_all() {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let paths = captures(&folder);
-    let check = move || {
-        let mut workers = [worker(), worker(), worker()];
+    in_many_orders(|paths, mut workers| {
         let mut outputs = 0;
         let emit = |_| {
             outputs += 1;
             if outputs == 2 { Err("full") } else { Ok(()) }
         };
         let stop = AtomicBool::new(false);
-        let result = run(paths.clone(), &mut workers, &stop, |_| {}, emit);
+        let result = run(paths, &mut workers, &stop, |_| {}, emit);
         assert_eq!(result.err(), Some("full"));
         assert_eq!(outputs, 2);
-    };
-    shuttle::check_random(check.clone(), ORDERS);
-    shuttle::check_pct(check, ORDERS, 3);
+    });
 }
