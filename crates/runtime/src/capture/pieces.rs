@@ -17,8 +17,8 @@ const PIECE: usize = 1024 * 1024;
 /// Room in a buffer before a piece, for what the one before it left.
 const HEADROOM: usize = 64 * 1024;
 
-/// Pieces begin at multiples of it both in the file and in memory: copying is up to twice as slow
-/// between places that are only a few bytes off.
+/// Pieces begin at multiples of it both in the file and in memory: copying between places that are
+/// only a few bytes off takes half as long again (docs/decisions/0002).
 const PAGE: usize = 4096;
 
 /// Gives out pieces.
