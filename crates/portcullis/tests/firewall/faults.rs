@@ -4,7 +4,9 @@ use std::fs;
 
 use libtest_mimic::Failed;
 
-use crate::net::{AWAY, CLIENT, FIREWALL, HOME, Net, SERVER, Server, run, same, wait_for};
+use crate::net::{
+    AWAY, CLIENT, FIREWALL, Firewall, HOME, Net, SERVER, Server, run, same, wait_for,
+};
 
 /// Only pings cross.
 const PINGS: &str = "ipchains -P input DENY\nipchains -P output DENY\nipchains -P forward DENY\n\
@@ -13,12 +15,7 @@ const PINGS: &str = "ipchains -P input DENY\nipchains -P output DENY\nipchains -
 
 /// A host's interface goes away under load; another of its name is guarded.
 pub(crate) fn host_interface(net: &Net) -> Result<(), Failed> {
-    let _firewall = net.start(PINGS, &["--host", "eth0"]);
-    let load = flood(net);
-    wait_for(|| net.ping(1) == 1);
-    net.ip(CLIENT, "link delete eth0");
-    same(net.ping(1), 0)?;
-    same(net.status()["generation"].as_u64(), Some(1))?;
+    let (_firewall, load) = taken_away(net, &["--host", "eth0"], CLIENT, "eth0")?;
     net.cable(CLIENT, (SERVER, "eth0"));
     net.address();
     drop(load);
@@ -30,12 +27,7 @@ pub(crate) fn host_interface(net: &Net) -> Result<(), Failed> {
 
 /// A router's interface goes away under load and comes again.
 pub(crate) fn queue_interface(net: &Net) -> Result<(), Failed> {
-    let _firewall = net.start(PINGS, &["--queue"]);
-    let load = flood(net);
-    wait_for(|| net.ping(1) == 1);
-    net.ip(FIREWALL, "link delete f1");
-    same(net.ping(1), 0)?;
-    same(net.status()["generation"].as_u64(), Some(1))?;
+    let (_firewall, load) = taken_away(net, &["--queue"], FIREWALL, "f1")?;
     net.cable(SERVER, (FIREWALL, "f1"));
     net.ip(SERVER, &format!("address add {AWAY}/24 dev eth0"));
     net.ip(FIREWALL, "address add 10.9.0.1/24 dev f1");
@@ -44,6 +36,25 @@ pub(crate) fn queue_interface(net: &Net) -> Result<(), Failed> {
     net.ip(SERVER, "route add 10.8.0.0/24 via 10.9.0.1");
     drop(load);
     only_pings_cross(net, CLIENT, AWAY)
+}
+
+/// A firewall under a flood of datagrams, from under which an interface is taken away.
+fn taken_away(
+    net: &Net,
+    plane: &[&str],
+    machine: usize,
+    port: &str,
+) -> Result<(Firewall, Server), Failed> {
+    let firewall = net.start(PINGS, plane);
+    let mut load = net.peer(CLIENT, &["--send-datagrams", "100000000", "0"]);
+    let load = Server {
+        child: load.spawn().unwrap(),
+    };
+    wait_for(|| net.ping(1) == 1);
+    net.ip(machine, &format!("link delete {port}"));
+    same(net.ping(1), 0)?;
+    same(net.status()["generation"].as_u64(), Some(1))?;
+    Ok((firewall, load))
 }
 
 /// Somebody removes the control socket: packets are judged as before, the commands say what they
@@ -62,14 +73,6 @@ pub(crate) fn control_socket(net: &Net) -> Result<(), Failed> {
     wait_for(|| net.ping(1) == 0);
     firewall.signal("TERM");
     same(firewall.wait(), Some(0))
-}
-
-/// Datagrams from the client, as many as it can send.
-fn flood(net: &Net) -> Server {
-    let mut load = net.peer(CLIENT, &["--send-datagrams", "100000000", "0"]);
-    Server {
-        child: load.spawn().unwrap(),
-    }
 }
 
 /// Whether the rules still say what crosses: pings, and TCP only once it is let in.
