@@ -50,6 +50,8 @@ const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 /// Where the captured length stands in a record header, and after it the original one.
 pub(super) const LENGTHS: usize = 8;
+/// So many records with the same lengths follow one when others are expected.
+const RUN: usize = 16;
 /// Alexey Kuznetsov's patch appended interface, protocol and packet type.
 const MODIFIED_RECORD_HEADER: usize = 24;
 
@@ -247,6 +249,9 @@ pub(super) fn usual_head<const HEAD: usize>(record: &[u8]) -> Option<Head<'_, HE
     })
 }
 
+/// Walks from record to record: where one begins is known when the length of the one before has
+/// been read. After [`RUN`] in a row with the same lengths the next ones are looked for where they
+/// would be if they had them too, which need not wait for each other.
 #[inline(always)]
 fn ordinary_by(
     number: impl Fn([u8; 4]) -> u32,
@@ -255,19 +260,35 @@ fn ordinary_by(
     mut start: usize,
     starts: &mut Vec<u32>,
 ) -> usize {
-    starts.extend(std::iter::from_fn(|| {
-        let (header, rest) = bytes[start..].split_first_chunk::<RECORD_HEADER>()?;
+    let (mut before, mut run) = ([0; 8], 0);
+    while let Some((header, rest)) = bytes[start..].split_first_chunk::<RECORD_HEADER>() {
         let field =
             |at: usize| number([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let (length, original) = (field(8), field(12));
+        let (length, original) = (field(LENGTHS), field(LENGTHS + 4));
         if length > limit.min(original) || length as usize > rest.len() {
-            return None;
+            break;
         }
-        let begin = start as u32;
-        start += RECORD_HEADER + length as usize;
-        Some(begin)
-    }));
+        starts.push(start as u32);
+        let record = RECORD_HEADER + length as usize;
+        start += record;
+        let lengths = lengths_in(header);
+        run = if lengths == before { run + 1 } else { 0 };
+        before = lengths;
+        if run == RUN {
+            let same = bytes[start..].chunks_exact(record);
+            let same = same.take_while(|record| lengths_in(record) == lengths).count();
+            starts.extend((0..same).map(|number| (start + number * record) as u32));
+            start += same * record;
+            run = 0;
+        }
+    }
     start
+}
+
+/// The captured and the original length in the header of a record, as they stand there.
+#[inline(always)]
+fn lengths_in(record: &[u8]) -> [u8; 8] {
+    *record[LENGTHS..].first_chunk().expect("in a whole header")
 }
 
 impl Magic {
