@@ -63,7 +63,9 @@ pub(crate) enum Prefix {
 
 #[derive(Clone)]
 pub(crate) struct SyslogPrefix {
-    zone: TimeZone,
+    /// `None` for the machine's, until a line asks for it: to find it, the folders
+    /// of all time zones are read.
+    zone: Option<TimeZone>,
     host: String,
     /// The second that `text` is for.
     second: Option<i64>,
@@ -205,7 +207,8 @@ impl LogFile {
 }
 
 impl Prefix {
-    pub(crate) fn syslog(zone: TimeZone, host: &str) -> Self {
+    /// `None` for the machine's time zone.
+    pub(crate) fn syslog(zone: Option<TimeZone>, host: &str) -> Self {
         Self::Syslog(Box::new(SyslogPrefix {
             zone,
             host: host.to_owned(),
@@ -229,7 +232,8 @@ impl SyslogPrefix {
         if self.second != Some(second) {
             self.second = Some(second);
             let instant = Instant::from_second(second).unwrap_or_default();
-            let local = instant.to_zoned(self.zone.clone());
+            let zone = self.zone.get_or_insert_with(TimeZone::system);
+            let local = instant.to_zoned(zone.clone());
             let (stamp, host) = (local.strftime("%b %e %H:%M:%S"), &self.host);
             self.text = format!("{stamp} {host} kernel: ");
         }
@@ -243,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_day_is_padded_with_a_blank() {
-        let mut prefix = Prefix::syslog(TimeZone::UTC, "server");
+        let mut prefix = Prefix::syslog(Some(TimeZone::UTC), "server");
         let time = |seconds: i64| Some(Timestamp::from_nanos(seconds * 1_000_000_000));
         for (time, text) in [
             (time(1_003_278_766), "Oct 17 00:32:46 server kernel: "),

@@ -195,8 +195,11 @@ fn prefix(args: &ReplayArgs) -> anyhow::Result<Prefix> {
         return Ok(Prefix::None);
     }
     let zone = match args.time_zone.as_str() {
-        "local" => TimeZone::system(),
-        name => TimeZone::get(name).with_context(|| format!("there is no time zone `{name}`"))?,
+        "local" => None,
+        name => {
+            let zone = TimeZone::get(name);
+            Some(zone.with_context(|| format!("there is no time zone `{name}`"))?)
+        }
     };
     Ok(Prefix::syslog(zone, &args.host))
 }
