@@ -144,35 +144,6 @@ impl KeyColumns {
         (0..self.count).map(|place| self.get(place))
     }
 
-    /// The keys that are equal to the one before them: a bit for each.
-    #[inline(always)]
-    pub fn repeated(&self) -> u64 {
-        let mut different = [0; BATCH];
-        for column in [&self.sources, &self.destinations, &self.ports, &self.kinds] {
-            // The first is equal to nothing; the copy spares a shift by one.
-            let places = different.iter_mut().zip(column).skip(1).zip(column);
-            for ((different, number), before) in places {
-                *different |= number ^ before;
-            }
-        }
-        different[0] = 1;
-        // Mostly there is none, which is told for many at once.
-        let any = different
-            .iter()
-            .fold(0, |any, it| any | u32::from(*it == 0));
-        if any == 0 {
-            return 0;
-        }
-        let repeated = different
-            .iter()
-            .enumerate()
-            .fold(0, |set, (place, it)| set | u64::from(*it == 0) << place);
-        match self.count {
-            BATCH => repeated,
-            count => repeated & ((1 << count) - 1),
-        }
-    }
-
     /// Source addresses, first octet in the highest byte; of places without a
     /// key anything.
     #[inline(always)]
@@ -235,7 +206,6 @@ mod tests {
         let keys: [PacketKey; BATCH] = core::array::from_fn(|number| key(number as u32));
         let mut columns: KeyColumns = keys.iter().collect();
         assert!(columns.iter().eq(keys));
-        assert_eq!(columns.repeated(), 0);
         columns.push(&key(99));
         assert_eq!(columns.len(), BATCH);
         columns.copy(7, 3);
@@ -244,40 +214,5 @@ mod tests {
         assert!(columns.is_empty());
         columns.push_of(&keys.iter().collect(), 5);
         assert!(columns.iter().eq([keys[5]]));
-    }
-
-    /// Each field alone tells keys apart, and what stands behind the last key is
-    /// not looked at.
-    #[test]
-    fn repeated_keys_are_those_equal_to_the_one_before() {
-        let one = key(0);
-        let others = [
-            PacketKey { source: 1, ..one },
-            PacketKey {
-                destination: 1,
-                ..one
-            },
-            PacketKey {
-                source_port: 1,
-                ..one
-            },
-            PacketKey {
-                destination_port: 1,
-                ..one
-            },
-            PacketKey { protocol: 1, ..one },
-            PacketKey {
-                fragment: true,
-                ..one
-            },
-            PacketKey { syn: true, ..one },
-        ];
-        for other in others {
-            let columns: KeyColumns = [one, one, other, one, one, one].iter().collect();
-            assert_eq!(columns.repeated(), 0b110010);
-        }
-        let columns: KeyColumns = [one; BATCH].iter().collect();
-        assert_eq!(columns.repeated(), !1);
-        assert_eq!(KeyColumns::new().repeated(), 0);
     }
 }

@@ -76,12 +76,11 @@ impl<'a> UsualRecords<'a> {
         pcap::usual_head(self.bytes.get(start as usize..)?)
     }
 
-    /// Bytes from the captured and original lengths of the record that begins there on, into the
-    /// records that follow if it is shorter; `None` if the chunk ends before.
+    /// The bytes of all, moved so that each record has its captured and original length where it
+    /// begins.
     #[inline(always)]
-    pub(crate) fn row<const LENGTH: usize>(&self, start: u32) -> Option<&'a [u8; LENGTH]> {
-        let lengths = start as usize + pcap::LENGTHS;
-        self.bytes.get(lengths..)?.first_chunk()
+    pub(crate) fn lengths_first(&self) -> &'a [u8] {
+        self.bytes.get(pcap::LENGTHS..).unwrap_or_default()
     }
 }
 

@@ -5,7 +5,7 @@ use portcullis_core::batch::BATCH;
 use portcullis_core::packet::{Column, KeyColumns, PacketKey, PlainPackets};
 use portcullis_core::ruleset::{BuiltIn, Counter};
 use portcullis_core::traversal::Step;
-use portcullis_simd::{Unit, Work};
+use portcullis_simd::Unit;
 
 use super::choose;
 use super::placement::{Guessed, Placement, Signs};
@@ -49,20 +49,6 @@ pub(super) struct Merged {
     bytes: Column,
     /// For each key where its packets end among those that waited.
     ends: [u8; BATCH],
-}
-
-struct Take<'a> {
-    merged: &'a mut Merged,
-    waiting: &'a Waiting,
-}
-
-impl<S> Work<S> for Take<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self, _set: S) {
-        self.merged.merge(self.waiting);
-    }
 }
 
 /// In the table: not met yet, or beyond the most that are kept. A router has few
@@ -225,16 +211,8 @@ impl Merged {
 
     /// Takes the packets that wait.
     pub(super) fn take(&mut self, unit: Unit, waiting: &Waiting) {
-        unit.run(Take {
-            merged: self,
-            waiting,
-        });
-    }
-
-    #[inline(always)]
-    fn merge(&mut self, waiting: &Waiting) {
         self.keys.clone_from(&waiting.keys);
-        let repeated = waiting.keys.repeated();
+        let repeated = choose::repeated(unit, &waiting.keys);
         if repeated == 0 {
             self.packets = [1; BATCH];
             self.bytes = waiting.lengths;

@@ -6,7 +6,7 @@ mod avx512;
 use std::iter;
 
 use portcullis_core::batch::BATCH;
-use portcullis_core::packet::Column;
+use portcullis_core::packet::{Column, KeyColumns};
 #[cfg(target_arch = "x86_64")]
 use portcullis_simd::{Avx2, Avx512};
 use portcullis_simd::{Portable, Unit, Work};
@@ -44,6 +44,18 @@ pub(super) fn equal(unit: Unit, column: &Column, number: u32) -> u64 {
     unit.run(Equal { column, number })
 }
 
+/// Which keys are equal to the one before.
+#[inline]
+pub(super) fn repeated(unit: Unit, keys: &KeyColumns) -> u64 {
+    let columns = [
+        keys.sources(),
+        keys.destinations(),
+        keys.ports(),
+        keys.kinds(),
+    ];
+    unit.run(Repeated { columns }) & first(keys.len())
+}
+
 /// Puts the numbers of a set of packets behind the first `count` of others, column
 /// by column. There must be room for all.
 #[inline]
@@ -65,6 +77,10 @@ struct Equal<'a> {
     number: u32,
 }
 
+struct Repeated<'a, const COLUMNS: usize> {
+    columns: [&'a Column; COLUMNS],
+}
+
 struct Append<'a, const COLUMNS: usize> {
     columns: [(&'a Column, &'a mut Column); COLUMNS],
     set: u64,
@@ -77,6 +93,15 @@ impl<S: Choose> Work<S> for Equal<'_> {
     #[inline(always)]
     fn run(self, set: S) -> u64 {
         set.equal(self.column, self.number)
+    }
+}
+
+impl<S: Choose, const COLUMNS: usize> Work<S> for Repeated<'_, COLUMNS> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn run(self, set: S) -> u64 {
+        set.repeated(self.columns)
     }
 }
 
@@ -96,6 +121,17 @@ trait Choose: Copy {
         let places = column.iter().enumerate();
         places.fold(0, |set, (place, it)| {
             set | u64::from(*it == number) << place
+        })
+    }
+
+    /// The places that have the numbers of the one before, in all columns.
+    #[inline(always)]
+    fn repeated<const COLUMNS: usize>(self, columns: [&Column; COLUMNS]) -> u64 {
+        (1..BATCH).fold(0, |set, place| {
+            let is_repeated = columns
+                .iter()
+                .all(|column| column[place] == column[place - 1]);
+            set | u64::from(is_repeated) << place
         })
     }
 
@@ -128,24 +164,33 @@ impl Choose for Avx512 {
     }
 
     #[inline(always)]
+    fn repeated<const COLUMNS: usize>(self, columns: [&Column; COLUMNS]) -> u64 {
+        avx512::repeated(self, columns)
+    }
+
+    #[inline(always)]
     fn append<const COLUMNS: usize>(
         self,
         columns: [(&Column, &mut Column); COLUMNS],
         set: u64,
         count: usize,
     ) {
-        for (from, to) in columns {
-            avx512::append(self, from, set, to, count);
-        }
+        avx512::append(self, columns, set, count);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use portcullis_core::packet::PacketKey;
     use portcullis_simd::InstructionSet;
     use proptest::prelude::*;
 
     use super::*;
+
+    fn units() -> impl Iterator<Item = Unit> {
+        let sets = InstructionSet::ALL.into_iter();
+        sets.filter(|set| set.is_available()).map(|set| set.unit())
+    }
 
     #[test]
     fn sets_begin_with_their_first() {
@@ -158,6 +203,43 @@ mod tests {
         assert!(bits(0b1101_0010).eq([1, 4, 6, 7]));
     }
 
+    /// Each field alone tells keys apart, and what stands behind the last key is not
+    /// looked at.
+    #[test]
+    fn repeated_keys_are_equal_to_the_one_before() {
+        let one = PacketKey {
+            source: 0,
+            destination: 0,
+            source_port: 0,
+            destination_port: 53,
+            protocol: 17,
+            fragment: false,
+            syn: false,
+        };
+        let with = |change: fn(&mut PacketKey)| {
+            let mut key = one;
+            change(&mut key);
+            key
+        };
+        let others = [
+            with(|key| key.source = 1),
+            with(|key| key.destination = 1),
+            with(|key| key.source_port = 1),
+            with(|key| key.destination_port = 1),
+            with(|key| key.protocol = 1),
+            with(|key| key.fragment = true),
+            with(|key| key.syn = true),
+        ];
+        for unit in units() {
+            for other in others {
+                let keys = KeyColumns::from_iter(&[one, one, other, one, one, one]);
+                assert_eq!(repeated(unit, &keys), 0b110010);
+            }
+            assert_eq!(repeated(unit, &KeyColumns::from_iter(&[one; BATCH])), !1);
+            assert_eq!(repeated(unit, &KeyColumns::new()), 0);
+        }
+    }
+
     proptest! {
         #[test]
         fn all_instruction_sets_choose_the_same(
@@ -168,10 +250,15 @@ mod tests {
         ) {
             let from: Column = [from, more].concat().try_into().unwrap();
             let numbers: Column = std::array::from_fn(|at| at as u32);
-            for instructions in InstructionSet::ALL.into_iter().filter(|it| it.is_available()) {
-                let unit = instructions.unit();
+            for unit in units() {
                 let found: Vec<_> = bits(equal(unit, &from, 2)).collect();
                 let expected: Vec<_> = (0..BATCH).filter(|at| from[*at] == 2).collect();
+                prop_assert_eq!(found, expected);
+
+                let columns = [&from, &numbers.map(|number| number / 5)];
+                let found: Vec<_> = bits(unit.run(Repeated { columns })).collect();
+                let repeated = |at: &usize| from[*at] == from[at - 1] && at % 5 != 0;
+                let expected: Vec<_> = (1..BATCH).filter(repeated).collect();
                 prop_assert_eq!(found, expected);
 
                 let mut to = [9; BATCH];

@@ -31,21 +31,31 @@ pub(super) fn gather(
     raw: &mut RawColumns,
     groups: &mut Column,
 ) -> Option<()> {
+    let bytes = records.lengths_first();
+    let last = starts.iter().fold(0, |last, start| last.max(*start));
+    bytes.get(last as usize..)?.first_chunk::<ROW>()?;
     for (place, starts) in starts.as_chunks::<16>().0.iter().enumerate() {
-        let mut rows = [&[0; ROW]; 16];
-        for (row, start) in rows.iter_mut().zip(starts) {
-            *row = records.row(*start)?;
-        }
-        // SAFETY: its first argument is the proof of AVX-512.
-        unsafe { gather_sixteen(rows, place, raw, groups) };
+        // SAFETY: the first argument is the proof of AVX-512; a row follows the last start, so one
+        // follows each.
+        unsafe { gather_sixteen(bytes, starts, place, raw, groups) };
     }
     Some(())
 }
 
 /// Sixteen rows, transposed.
+///
+/// # Safety
+///
+/// [`ROW`] bytes must follow each start.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn gather_sixteen(rows: [&[u8; ROW]; 16], place: usize, raw: &mut RawColumns, groups: &mut Column) {
+unsafe fn gather_sixteen(
+    bytes: &[u8],
+    starts: &[u32; 16],
+    place: usize,
+    raw: &mut RawColumns,
+    groups: &mut Column,
+) {
     // In each quarter of a row the bytes of up to four fields are moved together:
     // captured length, original length, first bytes of the frame;
     // bytes 0-3 and 4-7 of the IP header, its bytes 8-9 with the Ethernet type;
@@ -59,9 +69,9 @@ fn gather_sixteen(rows: [&[u8; ROW]; 16], place: usize, raw: &mut RawColumns, gr
         X, X, X, X, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0,
     );
     let row = |number: usize| {
-        // SAFETY: a row has the 64 bytes that are read.
-        let bytes = unsafe { _mm512_loadu_si512(rows[number].as_ptr().cast()) };
-        _mm512_shuffle_epi8(bytes, fields)
+        // SAFETY: the caller promises that the bytes of a row follow.
+        let row = unsafe { _mm512_loadu_si512(bytes.as_ptr().add(starts[number] as usize).cast()) };
+        _mm512_shuffle_epi8(row, fields)
     };
     // Of four records the first fields of each quarter side by side, then the
     // second ones, and so on.
