@@ -19,6 +19,7 @@ mod reader;
 mod record;
 mod source;
 mod step;
+mod walk;
 mod write;
 
 pub use chunk::Chunk;

@@ -6,6 +6,7 @@ use super::{
     chunk::Head,
     error::LengthLimit,
     step::{ByteOrder, Findings, Located, Oddity, Step, StepResult, most_captured},
+    walk::{Ahead, Walker},
 };
 use crate::link::LinkType;
 
@@ -13,6 +14,7 @@ use crate::link::LinkType;
 pub(super) struct Decoder {
     magic: Magic,
     state: State,
+    ahead: Ahead,
 }
 
 enum State {
@@ -50,8 +52,6 @@ const FILE_HEADER: usize = 24;
 const RECORD_HEADER: usize = 16;
 /// Where the captured length stands in a record header, and after it the original one.
 pub(super) const LENGTHS: usize = 8;
-/// So many records with the same lengths follow one when others are expected.
-const RUN: usize = 16;
 /// Alexey Kuznetsov's patch appended interface, protocol and packet type.
 const MODIFIED_RECORD_HEADER: usize = 24;
 
@@ -65,6 +65,7 @@ impl Decoder {
         Some(Self {
             magic,
             state: State::BeforeHeader,
+            ahead: Ahead::default(),
         })
     }
 
@@ -97,7 +98,7 @@ impl Decoder {
     /// Adds the beginnings of the ordinary records that lie whole at `start`
     /// and after it, and gives back where they end: what [`step`](Self::step)
     /// would say one by one, which is to be asked about what follows.
-    pub(super) fn ordinary(&self, bytes: &[u8], start: usize, starts: &mut Vec<u32>) -> usize {
+    pub(super) fn ordinary(&mut self, bytes: &[u8], start: usize, starts: &mut Vec<u32>) -> usize {
         let State::Records {
             snaplen,
             lengths: LengthFields::CapturedFirst,
@@ -113,8 +114,14 @@ impl Decoder {
             _ => most_captured(snaplen).min(snaplen),
         };
         match self.magic.order {
-            ByteOrder::Little => ordinary_by(u32::from_le_bytes, limit, bytes, start, starts),
-            ByteOrder::Big => ordinary_by(u32::from_be_bytes, limit, bytes, start, starts),
+            ByteOrder::Little => {
+                let number = u32::from_le_bytes;
+                Walker { number, limit }.walk(bytes, start, starts, &mut self.ahead)
+            }
+            ByteOrder::Big => {
+                let number = u32::from_be_bytes;
+                Walker { number, limit }.walk(bytes, start, starts, &mut self.ahead)
+            }
         }
     }
 
@@ -247,48 +254,6 @@ pub(super) fn usual_head<const HEAD: usize>(record: &[u8]) -> Option<Head<'_, HE
         bytes,
         frame_length: captured.max(original),
     })
-}
-
-/// Walks from record to record: where one begins is known when the length of the one before has
-/// been read. After [`RUN`] in a row with the same lengths the next ones are looked for where they
-/// would be if they had them too, which need not wait for each other.
-#[inline(always)]
-fn ordinary_by(
-    number: impl Fn([u8; 4]) -> u32,
-    limit: u32,
-    bytes: &[u8],
-    mut start: usize,
-    starts: &mut Vec<u32>,
-) -> usize {
-    let (mut before, mut run) = ([0; 8], 0);
-    while let Some((header, rest)) = bytes[start..].split_first_chunk::<RECORD_HEADER>() {
-        let field =
-            |at: usize| number([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-        let (length, original) = (field(LENGTHS), field(LENGTHS + 4));
-        if length > limit.min(original) || length as usize > rest.len() {
-            break;
-        }
-        starts.push(start as u32);
-        let record = RECORD_HEADER + length as usize;
-        start += record;
-        let lengths = lengths_in(header);
-        run = if lengths == before { run + 1 } else { 0 };
-        before = lengths;
-        if run == RUN {
-            let same = bytes[start..].chunks_exact(record);
-            let same = same.take_while(|record| lengths_in(record) == lengths).count();
-            starts.extend((0..same).map(|number| (start + number * record) as u32));
-            start += same * record;
-            run = 0;
-        }
-    }
-    start
-}
-
-/// The captured and the original length in the header of a record, as they stand there.
-#[inline(always)]
-fn lengths_in(record: &[u8]) -> [u8; 8] {
-    *record[LENGTHS..].first_chunk().expect("in a whole header")
 }
 
 impl Magic {

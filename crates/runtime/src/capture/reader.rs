@@ -235,7 +235,7 @@ impl CaptureReader {
         let origin = self.offset.wrapping_sub(place.start as u64);
         let bytes = &bytes[..place.end];
         loop {
-            if let Decoder::Pcap(decoder) = &self.decoder {
+            if let Decoder::Pcap(decoder) = &mut self.decoder {
                 records.pcap = decoder.layout();
                 place.start = decoder.ordinary(bytes, place.start, &mut records.starts);
             }

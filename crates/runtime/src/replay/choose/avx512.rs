@@ -4,8 +4,7 @@
 
 use std::arch::x86_64::{
     __m512i, _mm512_alignr_epi32, _mm512_cmpeq_epi32_mask, _mm512_loadu_si512,
-    _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32, _mm512_set1_epi32,
-    _mm512_setzero_si512,
+    _mm512_mask_storeu_epi32, _mm512_maskz_compress_epi32, _mm512_set1_epi32, _mm512_setzero_si512,
 };
 
 use portcullis_core::batch::BATCH;

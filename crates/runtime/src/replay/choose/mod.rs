@@ -189,7 +189,8 @@ mod tests {
 
     fn units() -> impl Iterator<Item = Unit> {
         let sets = InstructionSet::ALL.into_iter();
-        sets.filter(|set| set.is_available()).map(|set| set.unit())
+        sets.filter(|set| set.is_available())
+            .map(InstructionSet::unit)
     }
 
     #[test]
@@ -257,7 +258,7 @@ mod tests {
 
                 let columns = [&from, &numbers.map(|number| number / 5)];
                 let found: Vec<_> = bits(unit.run(Repeated { columns })).collect();
-                let repeated = |at: &usize| from[*at] == from[at - 1] && at % 5 != 0;
+                let repeated = |at: &usize| from[*at] == from[at - 1] && !at.is_multiple_of(5);
                 let expected: Vec<_> = (1..BATCH).filter(repeated).collect();
                 prop_assert_eq!(found, expected);
 
