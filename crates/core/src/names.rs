@@ -47,6 +47,12 @@ impl<const N: usize> ShortName<N> {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.length)]
     }
+
+    /// The name as bytes, with others behind, and how many it has.
+    #[inline]
+    pub(crate) fn padded(&self) -> ([u8; N], usize) {
+        (self.bytes, self.length.into())
+    }
 }
 
 impl InterfaceName {

@@ -6,20 +6,21 @@ use core::fmt;
 use core::str;
 
 use super::{LoggedPacket, PacketLog};
+use crate::names::ShortName;
 
 impl fmt::Display for PacketLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut line = Line::new();
         line.text("Packet log: ");
-        line.text(self.chain.as_str());
+        line.name(&self.chain);
         line.text(" ");
-        line.text(self.target.as_str());
+        line.name(&self.target);
         line.text(" ");
         if let Some(port) = self.redirect_port {
             line.decimal(port.into());
             line.text(" ");
         }
-        line.text(self.interface.as_str());
+        line.name(&self.interface);
         line.text(" ");
         line.packet(&self.packet);
         line.text(if self.syn { " SYN (#" } else { " (#" });
@@ -55,7 +56,7 @@ impl Line {
     }
 
     fn as_str(&self) -> &str {
-        // Only whole `str`s and digits get in.
+        // Only whole names, `str`s and digits get in.
         str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
     }
 
@@ -100,6 +101,12 @@ impl Line {
     }
 
     #[inline]
+    fn name<const MOST: usize>(&mut self, name: &ShortName<MOST>) {
+        let (bytes, length) = name.padded();
+        self.put(bytes, length);
+    }
+
+    #[inline]
     fn octet(&mut self, number: u8) {
         let [a, b, c, digits] = OCTETS[usize::from(number)];
         self.put([a, b, c], digits.into());
@@ -109,6 +116,9 @@ impl Line {
     fn decimal(&mut self, number: u32) {
         if let Ok(octet) = u8::try_from(number) {
             return self.octet(octet);
+        }
+        if number < 100_000 {
+            return self.five_digits(number);
         }
         // From the end on, two digits at a time.
         let mut digits = [0; 10];
@@ -122,6 +132,16 @@ impl Line {
         let length = digits.len() - start;
         self.bytes[self.length..self.length + length].copy_from_slice(&digits[start..]);
         self.length += length;
+    }
+
+    /// Adds a number of three to five digits.
+    #[inline]
+    fn five_digits(&mut self, number: u32) {
+        let pair = |number: u32| PAIRS[(number % 100) as usize];
+        let ([_, a], [b, c], [d, e]) = (pair(number / 10_000), pair(number / 100), pair(number));
+        let zeros = usize::from(number < 10_000) + usize::from(number < 1000);
+        let digits = u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]) >> (8 * zeros);
+        self.put(digits.to_le_bytes(), 5 - zeros);
     }
 
     #[inline]
@@ -206,6 +226,15 @@ mod tests {
         }
         let syn = if log.syn { "SYN " } else { "" };
         line + &format!(" {syn}(#{})", log.rule)
+    }
+
+    #[test]
+    fn numbers_of_all_lengths_are_written() {
+        for number in (0..100_100).chain([u32::MAX]) {
+            let mut line = Line::new();
+            line.decimal(number);
+            assert_eq!(line.as_str(), number.to_string());
+        }
     }
 
     #[test]

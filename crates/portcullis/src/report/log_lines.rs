@@ -91,8 +91,10 @@ impl Formatter {
         match (self.shape, message) {
             // The one message that comes by the million.
             (Shape::Text, Message::Packet(line)) => {
+                self.text.push_str(prefix);
                 // Writing to a string cannot fail.
-                let _ = writeln!(self.text, "{prefix}{line}");
+                let _ = write!(self.text, "{line}");
+                self.text.push('\n');
                 self.count += 1;
             }
             (shape, message) => {
