@@ -57,6 +57,19 @@ fn compressed_captures_read_as_plain_ones() {
 }
 
 #[test]
+fn a_reader_counts_the_records_that_it_gave() {
+    let (capture, count) = large_capture();
+    let mut reader = reader(&capture).unwrap();
+    for given in 0..count {
+        assert_eq!(reader.records(), given);
+        let record = reader.next_record().unwrap().unwrap();
+        assert_eq!(record.number, given + 1);
+    }
+    assert!(reader.next_record().unwrap().is_none());
+    assert_eq!(reader.records(), count);
+}
+
+#[test]
 fn cut_compressed_captures_give_what_can_be_read() {
     let (plain, count) = large_capture();
     for compressed in [gzip(&plain), zstd::encode_all(&plain[..], 1).unwrap()] {
