@@ -25,7 +25,7 @@ use portcullis_simd::InstructionSet;
 use portcullis_syntax::names::Names;
 use portcullis_syntax::script;
 use support::damage::{Random, mutate};
-use support::{captures_in, shared};
+use support::{captures_in, shared, traffic};
 
 /// Rules that look at everything a rule can look at.
 const RULES: &str = "\
@@ -82,6 +82,13 @@ fn every_record_of_every_capture_is_accounted_for() {
 
 #[test]
 fn chunks_are_judged_as_their_records_are() {
+    for (name, bytes) in traffic::captures() {
+        compare_all(&bytes, &name);
+    }
+}
+
+#[test]
+fn chunks_of_real_captures_are_judged_as_their_records_are() {
     let Some(folder) = shared("captures") else {
         return;
     };
@@ -94,17 +101,20 @@ fn chunks_are_judged_as_their_records_are() {
                     mutate(&mut bytes, random);
                 }
             }
-            for chains in [
-                Chains::Direction,
-                Chains::One(BuiltIn::Output),
-                local("10.0.0.1"),
-            ] {
-                for (rules, wants_rulings) in [(RULES, false), (RULES, true), (QUIET_RULES, false)]
-                {
-                    let name = format!("{} {number}", path.display());
-                    compare(&bytes, rules, &chains, wants_rulings, &name);
-                }
-            }
+            compare_all(&bytes, &format!("{} {number}", path.display()));
+        }
+    }
+}
+
+/// Judges a capture on all ways to the chains, with all rules.
+fn compare_all(bytes: &[u8], name: &str) {
+    for chains in [
+        Chains::Direction,
+        Chains::One(BuiltIn::Output),
+        local("10.0.0.1"),
+    ] {
+        for (rules, wants_rulings) in [(RULES, false), (RULES, true), (QUIET_RULES, false)] {
+            compare(bytes, rules, &chains, wants_rulings, name);
         }
     }
 }

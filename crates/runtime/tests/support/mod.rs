@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod damage;
+pub(crate) mod traffic;
 
 use std::{
     env, fs,
