@@ -16,7 +16,7 @@ mod choose;
 mod heads;
 mod interfaces;
 mod lanes;
-#[cfg(all(test, feature = "shuttle"))]
+#[cfg(test)]
 mod model;
 mod pipeline;
 mod placement;

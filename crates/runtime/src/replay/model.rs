@@ -1,4 +1,5 @@
-//! Several workers on one capture after the other, in thousands of orders of what they do.
+//! Several workers on one capture after the other: on real threads, and in thousands of orders of
+//! what they do by
 //!
 //! `cargo test -p portcullis-runtime --features shuttle --lib model`
 
@@ -21,7 +22,12 @@ use super::{
 use crate::capture::{Chunk, Record};
 
 /// Orders tried by chance, and as many that prefer few changes of thread.
+#[cfg(feature = "shuttle")]
 const ORDERS: usize = 1000;
+
+/// Times that it is done on real threads.
+#[cfg(not(feature = "shuttle"))]
+const TIMES: usize = 20;
 
 /// Bytes of a frame: a few of them fill a piece of a file.
 const FRAME: usize = 200_000;
@@ -97,8 +103,13 @@ fn in_many_orders(
     let folder = tempfile::tempdir().unwrap();
     let paths = captures(&folder);
     let check = move || check(paths.clone(), [worker(), worker(), worker()]);
-    shuttle::check_random(check.clone(), ORDERS);
-    shuttle::check_pct(check, ORDERS, 3);
+    #[cfg(feature = "shuttle")]
+    {
+        shuttle::check_random(check.clone(), ORDERS);
+        shuttle::check_pct(check, ORDERS, 3);
+    }
+    #[cfg(not(feature = "shuttle"))]
+    (0..TIMES).for_each(|_| check());
 }
 
 #[test]
