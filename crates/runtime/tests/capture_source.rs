@@ -2,7 +2,12 @@
 
 mod support;
 
-use std::io::{Read, Write};
+use std::{
+    io::{self, Read, Write},
+    os::fd::AsRawFd,
+    path::Path,
+    thread,
+};
 
 use portcullis_runtime::capture::CaptureReader;
 use support::{Order, interface, packet, pcap_header, pcap_record, read_all, reader, section};
@@ -67,6 +72,22 @@ fn a_reader_counts_the_records_that_it_gave() {
     }
     assert!(reader.next_record().unwrap().is_none());
     assert_eq!(reader.records(), count);
+}
+
+#[test]
+fn a_pipe_can_be_opened_by_name() {
+    let (capture, count) = large_capture();
+    for bytes in [gzip(&capture), capture] {
+        let (end, mut write) = io::pipe().unwrap();
+        let writer = thread::spawn(move || write.write_all(&bytes).unwrap());
+        let name = format!("/proc/self/fd/{}", end.as_raw_fd());
+        let mut reader = CaptureReader::open(Path::new(&name)).unwrap();
+        drop(end);
+        let (records, error) = read_all(&mut reader);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(records.len() as u64, count);
+        writer.join().unwrap();
+    }
 }
 
 #[test]
