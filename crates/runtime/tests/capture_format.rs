@@ -50,6 +50,7 @@ fn pcap_of_both_orders_and_precisions() {
             let (records, error) = read_all(&mut reader);
             assert!(error.is_none());
             assert_eq!(reader.format(), Format::Pcap);
+            assert_eq!(reader.format().to_string(), "pcap");
             assert_eq!(reader.interfaces()[0].link_type, LinkType::ETHERNET);
             assert_eq!(records.len(), 2);
             assert_eq!(records[1].offset, 24 + 16 + 5);
@@ -233,6 +234,7 @@ fn pcapng_sections_interfaces_and_packets() {
     let (records, error) = read_all(&mut reader);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(reader.format(), Format::Pcapng);
+    assert_eq!(reader.format().to_string(), "pcapng");
 
     let described: Vec<_> = reader
         .interfaces()
