@@ -44,8 +44,11 @@ fn frames(links: &[u16]) -> Vec<(usize, Vec<u8>)> {
         let interface = random.below(links.len());
         let mut frame = link_header(links[interface], &mut random);
         frame.extend(ip_packet(&mut random));
-        if random.below(30) == 0 {
-            frame.truncate(random.below(frame.len()));
+        // Some are cut anywhere, some lack only a little.
+        match random.below(30) {
+            0 => frame.truncate(random.below(frame.len())),
+            1 => frame.truncate(frame.len() - 1 - random.below(7)),
+            _ => {}
         }
         let times = [1, 1, 1, 2, 5][random.below(5)];
         frames.extend(std::iter::repeat_n((interface, frame), times));
