@@ -120,8 +120,14 @@ fn every_record_is_judged_once_and_in_order() {
             numbers.extend(output);
             Ok::<(), ()>(())
         };
+        let sizes = paths.iter().filter_map(|path| fs::metadata(path).ok());
+        let sizes: u64 = sizes.map(|it| it.len()).sum();
         let stop = AtomicBool::new(false);
-        let (outcomes, _) = run(paths, &mut workers, &stop, |_| {}, emit).unwrap();
+        let mut last = None;
+        let progress = |progress| last = Some(progress);
+        let (outcomes, _) = run(paths, &mut workers, &stop, progress, emit).unwrap();
+        let last = last.unwrap();
+        assert_eq!((last.records, last.bytes), (19, sizes));
         let records: Vec<_> = outcomes.iter().map(|it| it.records).collect();
         assert_eq!(records, [12, 5, 0, 2, 0]);
         let errors: Vec<_> = outcomes.iter().map(|it| it.error.is_some()).collect();
