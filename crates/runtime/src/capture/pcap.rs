@@ -49,7 +49,7 @@ enum LengthFields {
 }
 
 const FILE_HEADER: usize = 24;
-const RECORD_HEADER: usize = 16;
+pub(super) const RECORD_HEADER: usize = 16;
 /// Where the captured length stands in a record header, and after it the original one.
 pub(super) const LENGTHS: usize = 8;
 /// Alexey Kuznetsov's patch appended interface, protocol and packet type.

@@ -3,6 +3,8 @@
 //! bytes are walked from several places at once, where records seem to begin. What is found from
 //! such a place on counts only if the walk from the front comes to it: a wrong guess costs time.
 
+use super::pcap::{LENGTHS, RECORD_HEADER};
+
 /// Walked at once.
 const WALKS: usize = 4;
 /// So many ordinary records go before a guess, so that odd files are not guessed about all the time.
@@ -15,8 +17,6 @@ const TRIED: usize = 4096;
 const IN_A_ROW: usize = 4;
 /// Seconds between records that seem to be of one capture.
 const CLOSE: u32 = 1 << 17;
-
-const HEADER: usize = 16;
 
 /// Finds ordinary records: not longer than the frame was, nor than `limit`.
 pub(super) struct Walker<N> {
@@ -61,7 +61,7 @@ impl<N: Fn([u8; 4]) -> u32> Walker<N> {
     /// they begin needs no walk.
     #[inline(always)]
     fn walk_alike(&self, bytes: &[u8], start: usize, starts: &mut Vec<u32>) -> usize {
-        let lengths = |record: &[u8]| record[8..HEADER].first_chunk::<8>().copied();
+        let lengths = |record: &[u8]| record[LENGTHS..RECORD_HEADER].first_chunk::<8>().copied();
         let Some(last) = starts.last().map(|last| &bytes[*last as usize..start]) else {
             return start;
         };
@@ -123,14 +123,14 @@ impl<N: Fn([u8; 4]) -> u32> Walker<N> {
     /// Where the ordinary record ends that begins at a place.
     #[inline(always)]
     fn next(&self, bytes: &[u8], place: usize) -> Option<usize> {
-        let header = bytes.get(place..)?.first_chunk::<HEADER>()?;
-        let (length, original) = (self.field(header, 8), self.field(header, 12));
-        let next = place + HEADER + length as usize;
+        let header = bytes.get(place..)?.first_chunk::<RECORD_HEADER>()?;
+        let (length, original) = (self.field(header, LENGTHS), self.field(header, LENGTHS + 4));
+        let next = place + RECORD_HEADER + length as usize;
         (length <= self.limit.min(original) && next <= bytes.len()).then_some(next)
     }
 
     #[inline(always)]
-    fn field(&self, header: &[u8; HEADER], at: usize) -> u32 {
+    fn field(&self, header: &[u8; RECORD_HEADER], at: usize) -> u32 {
         (self.number)([header[at], header[at + 1], header[at + 2], header[at + 3]])
     }
 
@@ -155,8 +155,8 @@ impl<N: Fn([u8; 4]) -> u32> Walker<N> {
             let header = bytes.get(place..).and_then(|rest| rest.first_chunk());
             let Some(header) = header else { return false };
             let (second, fraction) = (self.field(header, 0), self.field(header, 4));
-            let (length, original) = (self.field(header, 8), self.field(header, 12));
-            place += HEADER + length as usize;
+            let (length, original) = (self.field(header, LENGTHS), self.field(header, LENGTHS + 4));
+            place += RECORD_HEADER + length as usize;
             second.abs_diff(seconds) < CLOSE
                 && fraction < 1_000_000_000
                 && (1..=original.min(self.limit)).contains(&length)
@@ -223,7 +223,7 @@ mod tests {
             let bytes = records(&lengths, &[0; 9000]);
             let starts = lengths.iter().scan(0, |next, length| {
                 let start = *next;
-                *next += HEADER + length;
+                *next += RECORD_HEADER + length;
                 Some(start as u32)
             });
             let starts: Vec<_> = starts.collect();
@@ -231,7 +231,7 @@ mod tests {
 
             // The last one is cut.
             let end = starts[starts.len() - 1] as usize;
-            let cut = &bytes[..end + HEADER - cut];
+            let cut = &bytes[..end + RECORD_HEADER - cut];
             prop_assert_eq!(found(cut, 0), (starts[..starts.len() - 1].to_vec(), end));
         }
 
@@ -242,8 +242,8 @@ mod tests {
             let (starts, _) = found_one_by_one(&bytes, 0);
             let odd = odd.index(starts.len());
             let start = starts[odd] as usize;
-            bytes[start + 8] = 1;
-            bytes[start + 12] = 0;
+            bytes[start + LENGTHS] = 1;
+            bytes[start + LENGTHS + 4] = 0;
             prop_assert_eq!(found(&bytes, 0), found_one_by_one(&bytes, 0));
             prop_assert_eq!(found(&bytes, 0), (starts[..odd].to_vec(), start));
         }
@@ -271,7 +271,7 @@ mod tests {
             for (number, guess) in (1..).zip(guesses(&bytes).unwrap()) {
                 prop_assert!(starts.contains(&(guess as u32)));
                 let wanted = number * (bytes.len() / WALKS);
-                prop_assert!((wanted..wanted + HEADER + 1514).contains(&guess));
+                prop_assert!((wanted..wanted + RECORD_HEADER + 1514).contains(&guess));
             }
         }
     }
