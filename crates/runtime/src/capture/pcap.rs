@@ -14,6 +14,7 @@ use crate::link::LinkType;
 pub(super) struct Decoder {
     magic: Magic,
     state: State,
+    /// Memory of the walks, kept so that none allocates anew.
     ahead: Ahead,
 }
 
